@@ -90,6 +90,7 @@ def auto(call: str = "", **flags: Any) -> dict[str, Any]:
         began=began,
         test_share=looked[0].test_share,
         rows=looked[0].rows,
+        prefers_defaults=True,
     )
     return search(request)
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hf_seq2seq.clocks import clocks
+from hf_seq2seq.data.evaluation_sets import kind_of
+from hf_seq2seq.folders import remove
 from hf_seq2seq.tuning.budget import Budget
 from hf_seq2seq.tuning.decoding_settings import Validation
 from hf_seq2seq.tuning.domains import Domain
@@ -15,8 +17,9 @@ from hf_seq2seq.tuning.earlier import ROWS
 from hf_seq2seq.tuning.following import Goal
 from hf_seq2seq.tuning.leaderboard import Entry
 from hf_seq2seq.tuning.spaces import Family
+from hf_seq2seq.tuning.study import JOURNAL, RUNNING, Study
 
-FOLDER = "search"
+FOLDER, TRIALS = "search", "trials"
 NOT_IN_TRIALS = (
     "test_file", "push_to_hub", "max_time", "max_cpu_time", "resume_from_checkpoint", "overwrite_output_dir",
     "output_dir",
@@ -45,6 +48,7 @@ class SearchRequest:
         test_share: number of test rows by that of validation rows.
         began: what `clocks` returned when the search was called.
         rows: the number of rows of every split and a digest of them.
+        prefers_defaults: whether defaults are taken that are within one standard error of the best trial.
     """
 
     families: tuple[Family, ...]
@@ -63,6 +67,24 @@ class SearchRequest:
     test_share: float = 0.0
     began: tuple[float, float] = field(default_factory=clocks)
     rows: Mapping[str, Any] = field(default_factory=dict)
+    prefers_defaults: bool = False
+
+    @property
+    def rows_to_choose_by(self) -> int:
+        """The number of validation rows."""
+        return sum(found[0] for split, found in self.rows.items() if kind_of(split) == "validation")
+
+    def study(self, folder: Path) -> Study:
+        """The study in a folder; a new one in place of one that ended without any score, of which nothing is kept."""
+        asked = (self.families, self.goal.greater, self.seed, self.most)
+        study = Study(folder, *asked)
+        records = study.records()
+        if not records or study.ranked() or any(record.state == RUNNING for record in records):
+            return study
+        tell(f"{folder}: the search there ended without a score; starting over")
+        for name in (JOURNAL, TRIALS):
+            remove(folder / name)
+        return Study(folder, *asked)
 
     def fingerprint(self) -> dict[str, Any]:
         """What makes it another search when it changes; a longer time or more trials do not."""

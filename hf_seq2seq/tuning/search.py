@@ -16,18 +16,17 @@ from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.state import State
 from hf_seq2seq.tuning.averaged import OF_MEAN, averaged
 from hf_seq2seq.tuning.budget import DRAWING, LONGER, SPARE, Budget, TooLittleTimeError, closing_seconds, needed_seconds
-from hf_seq2seq.tuning.chosen import Chosen
+from hf_seq2seq.tuning.chosen import Chosen, preferred
 from hf_seq2seq.tuning.ensembles import ensembled
 from hf_seq2seq.tuning.final import close, longer_run, remarks_on_beams, tell_better, tell_short, tuned
 from hf_seq2seq.tuning.following import Ending, Progress, every, follow, progress_of, start_run, write_flags
 from hf_seq2seq.tuning.leaderboard import DATA, TABLE, UNSCORED, Entry, line_of, table, write_leaderboard
 from hf_seq2seq.tuning.members import Member, other_seeds
-from hf_seq2seq.tuning.request import FOLDER, SearchRequest, tell
+from hf_seq2seq.tuning.request import FOLDER, TRIALS, SearchRequest, tell
 from hf_seq2seq.tuning.spaces import describe_settings
-from hf_seq2seq.tuning.study import COMPLETE, FAILED, JOURNAL, RUNNING, SKIPPED, STOPPED, Study, TrialRecord
+from hf_seq2seq.tuning.study import COMPLETE, FAILED, JOURNAL, RUNNING, SKIPPED, STOPPED, TrialRecord
 from hf_seq2seq.tuning.train_server import TrainServer
 
-TRIALS = "trials"
 KEPT = 3
 """Trials whose checkpoints are kept: the best ones; twice as many as an ensemble has, of which some may not fit."""
 NOTED = 5
@@ -68,7 +67,7 @@ class _Search:
 
     def __init__(self, request: SearchRequest, folder: Path, server: TrainServer) -> None:
         self.request, self.folder, self.server = request, folder, server
-        self.study = _opened(folder, request)
+        self.study = request.study(folder)
         self.families = {family.recipe: family for family in request.families}
         self.study.check_same(request.fingerprint())
         self.used_before = self.study.seconds
@@ -120,7 +119,7 @@ class _Search:
             chosen, score=found["scores"].get(f"eval_{self.request.goal.metric}", chosen.score)
         )
         entries = [self._final(chosen, found), *self._entries()]
-        best = (self.folder / TRIALS / self.study.ranked()[0].folder,) if self.members else ()
+        best = (self.folder / TRIALS / self._best().folder,) if self.members else ()
         if together := ensembled(chosen, self._costs(), self.request, [*best, *(m.folder for m in self.members)]):
             entries.append(together.entry)
             found |= {"ensemble": {"members": list(map(str, together.members)), "scores": together.scores}}
@@ -145,8 +144,15 @@ class _Search:
     def _costs(self) -> dict[Path, float]:
         """The runs that an ensemble is made of, and what they took: other seeds, and trials that were not stopped."""
         members = {member.folder: member.seconds for member in self.members}
-        trials = (self.study.ranked()[0], *self._whole())
+        trials = (self._best(), *self._whole())
         return members | {self.folder / TRIALS / record.folder: record.seconds for record in trials}
+
+    def _best(self) -> TrialRecord:
+        """The trial whose settings are taken."""
+        ranked, request = self.study.ranked(), self.request
+        if not request.prefers_defaults:
+            return ranked[0]
+        return preferred(ranked, request.goal.metric, request.rows_to_choose_by)
 
     def _whole(self) -> list[TrialRecord]:
         return [record for record in self.study.ranked() if record.state == COMPLETE]  # none that was stopped
@@ -291,7 +297,8 @@ class _Search:
 
     def _clear(self) -> None:
         """Removes the checkpoints of trials that are neither running nor among the best, which fill a disk."""
-        kept = {r.folder for r in (*self.study.ranked()[:KEPT], *self._whole()[: 2 * self.request.ensemble])}
+        ranked, whole = self.study.ranked(), self._whole()[: 2 * self.request.ensemble]
+        kept = {record.folder for record in (*ranked[:KEPT], *whole, *([self._best()] if ranked else []))}
         for record in self.study.records():
             if record.state != RUNNING and record.folder not in kept:
                 for checkpoint in list_checkpoints(self.folder / TRIALS / record.folder):
@@ -346,11 +353,12 @@ class _Search:
             if last and last.state == RUNNING:
                 why = f"{last.folder} was interrupted before its first evaluation; with more time it goes on"
             raise InputError(f"no trial has a score: {why}")
-        best = ranked[0]
+        best = self._best()
         family = self.families[best.recipe]
         folder = self.folder / TRIALS / best.folder
         values = family.given | best.settings
-        tell(f"best trial  {best.folder}: {describe_settings(best.settings)}")
+        near = f", within one standard error of {ranked[0].folder}" if best != ranked[0] else ""
+        tell(f"best trial  {best.folder}: {describe_settings(best.settings)}{near}")
         held = family.held(best.settings)
         chosen = Chosen(best.recipe, folder, values, family.base, best.value or 0.0, held=held)
         if self.request.ensemble and self.request.budget is not None:
@@ -382,19 +390,3 @@ class _Search:
     def _entries(self) -> list[Entry]:
         trials = [Entry.of(record) for record in self.study.records()]
         return [*trials, *(member.entry() for member in self.members), *self.baselines]
-
-
-def _opened(folder: Path, request: SearchRequest) -> Study:
-    """The study in the folder; a new one in place of one that ended without any score, which leaves nothing to keep."""
-
-    def opened() -> Study:
-        return Study(folder, request.families, request.goal.greater, request.seed, request.most)
-
-    study = opened()
-    records = study.records()
-    if records and not study.ranked() and all(record.state != RUNNING for record in records):
-        tell(f"{folder}: the search there ended without a score; starting over")
-        for name in (JOURNAL, TRIALS):
-            remove(folder / name)
-        study = opened()
-    return study

@@ -14,7 +14,7 @@ from hf_seq2seq.tuning import search as searching
 from hf_seq2seq.tuning.auto import _fitting, _training_rows, search_recipe
 from hf_seq2seq.tuning.auto_config import Data
 from hf_seq2seq.tuning.budget import Budget, closing_seconds
-from hf_seq2seq.tuning.chosen import Chosen
+from hf_seq2seq.tuning.chosen import Chosen, preferred
 from hf_seq2seq.tuning.decoding_settings import USUAL, DecodingSearch, Validation, ValidationSet, usual
 from hf_seq2seq.tuning.domains import Choices
 from hf_seq2seq.tuning.final import _enough, summary_of, tell_short
@@ -22,7 +22,7 @@ from hf_seq2seq.tuning.following import OUTPUT, Goal, best_score, progress_of
 from hf_seq2seq.tuning.leaderboard import Entry
 from hf_seq2seq.tuning.request import SearchRequest
 from hf_seq2seq.tuning.spaces import Family
-from hf_seq2seq.tuning.study import Study
+from hf_seq2seq.tuning.study import Study, TrialRecord
 
 pytest.importorskip("optuna")
 
@@ -364,6 +364,28 @@ def test_a_run_by_epochs_or_stopped_early_is_no_short_one(trainer, tmp_path, cap
         State(9, 9, steps_per_epoch=2, stopped_early=stopped).save(folder)
         tell_short(chosen, asked)
     assert capsys.readouterr().err.count("the best run had 9 of the 80 steps") == 1
+
+
+def test_defaults_within_one_standard_error_of_the_best_are_taken():
+    """Of 900 rows with 90 % right it is 1.0; other scores and trials that were stopped have none."""
+    trials = [("000-a", {}, 89.1), ("001-b", {}, 88.9), ("002-a", {"dropout": 0.2}, 90.0)]
+    records = [TrialRecord(0, "a", own, "complete", value, 1.0, 1.0, name, "") for name, own, value in trials]
+    ranked = sorted(records, key=lambda record: -record.value)
+    assert preferred(ranked, "accuracy", 900).folder == "000-a"
+    assert preferred(ranked, "accuracy", 1300).folder == "002-a"  # 0.83
+    assert preferred(ranked, "bleu", 900).folder == preferred(ranked, "accuracy", 0).folder == "002-a"
+    cut = [dataclasses.replace(record, state="stopped") if record.number == 0 else record for record in ranked]
+    assert preferred(cut, "accuracy", 900).folder == "002-a"
+
+
+def test_a_search_of_families_takes_their_defaults_and_says_so(trainer, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("hf_seq2seq.tuning.chosen.SHARES", ("chrf",))
+    asked = request(tmp_path / "a", [8, 9], rows={"validation": [10, "a"], "train": [9999, "b"]})
+    assert searching.search(asked)["settings"] == {"gain": 9}
+    assert "standard error" not in capsys.readouterr().err
+    asked = dataclasses.replace(asked, output_dir=tmp_path / "b", prefers_defaults=True)
+    assert searching.search(asked)["run"] == "000-rnn"
+    assert "best trial  000-rnn: defaults, within one standard error of 001-rnn\n" in capsys.readouterr().err
 
 
 def test_a_search_that_has_no_time_to_go_on_says_so(trainer, tmp_path, capsys):
