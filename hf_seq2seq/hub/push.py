@@ -1,5 +1,6 @@
 """Publishes a finished run: one commit of its files, or none if nothing changed."""
 
+import logging
 import shlex
 import sys
 from fnmatch import fnmatch
@@ -26,7 +27,11 @@ from hf_seq2seq.sections import flag, flatten, section_of
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
+logger = logging.getLogger(__name__)
+
 CARD = "README.md"
+OF_THE_CARD = ("license", "language")
+"""Options that also count where nothing is published."""
 # Left from an earlier push, these would be mistaken for parts of the model, or are no longer wanted.
 RENEWED = (*MODEL, *TOKENIZER, *PREDICTIONS)
 
@@ -71,8 +76,10 @@ def check_run_publication(config: RunConfig) -> None:
     Raises:
         InputError: the license or a language is invalid, or an adapter of a local folder would be published alone.
     """
-    given = flatten(config)
-    check_card_options(section_of(config, Hub) or Hub())
+    given, hub = flatten(config), section_of(config, Hub) or Hub()
+    check_card_options(hub)
+    if not hub.push_to_hub and (idle := [name for name in hub.changed() if name not in OF_THE_CARD]):
+        logger.warning("%s: no effect without --push-to-hub", ", ".join(map(flag, idle)))
     alone = (any(given.get(name) for name in ("lora_r", "ia3", "prompt_tokens"))) and not given.get("merge_adapter")
     base = given.get("model_name_or_path")
     if given.get("push_to_hub") and alone and base and Path(base).expanduser().is_dir():

@@ -3,13 +3,16 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from hf_seq2seq.api import recipe_files
+from hf_seq2seq.configs import Hub
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.hub.push import check_run_publication
 from hf_seq2seq.recipes import bart
 from hf_seq2seq.sections import build, options
 
@@ -234,6 +237,18 @@ def test_an_adapter_that_could_not_be_published_is_not_trained(tmp_path: Path) -
         bart.prepare(build(bart.Config, values))
     with pytest.raises(InputError, match=r"t\.tsv"):
         bart.prepare(build(bart.Config, values | {"merge_adapter": True}))
+
+
+def test_options_of_publishing_have_no_effect_without_it(caplog: pytest.LogCaptureFixture) -> None:
+    hub = Hub(hub_model_id="me/run", hub_private_repo=True, license="mit")
+    check_run_publication(bart.Config(hub=hub))
+    assert [record.getMessage() for record in caplog.records] == [
+        "--hub-model-id, --hub-private-repo: no effect without --push-to-hub"
+    ]
+    caplog.clear()
+    for other in (replace(hub, push_to_hub=True), Hub(license="mit")):
+        check_run_publication(bart.Config(hub=other))
+    assert not caplog.records
 
 
 def test_a_damaged_run_is_not_published(loopback_hub: Any, hub_command: HubCommand, run_folder: Path) -> None:
