@@ -114,6 +114,8 @@ SETTINGS = {
         f"compression_{weight}": Setting(f"--attention none --context-feeding --compression-weight {weight}")
         for weight in ("0.0001", "0.001", "0.01", "0.03", "0.1", "0.3")
     },
+    # As its authors used it: after training, for a short time.
+    "coverage_continued": Setting(f"{FROM_TRAINED} --coverage-weight 0.5"),
     # Longer training of what cross-entropy reached, on phoneme error rate or on BLEU.
     **{
         f"{name}{suffix}": Setting(f"{FROM_TRAINED} {flags.format(metric)}", data=data)
