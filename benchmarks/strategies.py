@@ -96,6 +96,7 @@ SETTINGS = {
     "unlikelihood": Setting("--unlikelihood 0.2"),
     "scheduled_sampling": Setting("--loss-type scheduled_sampling"),
     "scheduled_sampling_best": Setting("--loss-type scheduled_sampling --loss-args choice=argmax"),
+    "scheduled_sampling_gentle": Setting("--loss-type scheduled_sampling --loss-args schedule=linear,minimum=0.75"),
     "scheduled_sampling_sequence": Setting("--loss-type scheduled_sampling --loss-args coin=sequence"),
     "coverage": Setting("--coverage-weight 0.5"),
     "length": Setting("--length-weight 0.1"),
