@@ -8,7 +8,9 @@ from hf_seq2seq.errors import InputError, shorten
 from hf_seq2seq.sections import Section, flag, option
 
 UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
-DURATION = re.compile(r"(?:(?:\d+(?:\.\d+)?|\.\d+)[dhms])+")
+NUMBER = r"\d+(?:\.\d+)?|\.\d+"
+DURATION = re.compile("(?=.)" + "".join(f"(?:({NUMBER}){unit})?" for unit in UNITS))
+"""Each unit at most once, from the largest to the smallest."""
 CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{2})")
 
 
@@ -36,12 +38,12 @@ def seconds_of(name: str, text: str) -> float:
     """Seconds of `20m`, `1h30m`, `1:30:00` or, without a unit, `90`.
 
     Raises:
-        InputError: names the option; it is no duration, or none at all.
+        InputError: names the option; it is no duration, or none at all, or a unit is repeated or out of order.
     """
     words = text.replace(" ", "").lower()
     seconds = 0.0
-    if DURATION.fullmatch(words):
-        seconds = sum(float(number) * UNITS[unit] for number, unit in re.findall(r"([\d.]+)([dhms])", words))
+    if match := DURATION.fullmatch(words):
+        seconds = sum(float(number or 0) * size for number, size in zip(match.groups(), UNITS.values(), strict=True))
     elif match := CLOCK.fullmatch(words):
         hours, minutes, rest = (float(part or 0) for part in match.groups())
         seconds = 3600 * hours + 60 * minutes + rest

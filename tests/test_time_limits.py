@@ -11,7 +11,7 @@ from hf_seq2seq.time_limits import duration, seconds_of
     ("text", "seconds"),
     [
         *(("90", 90), ("90s", 90), ("20m", 1200), ("1h30m", 5400), ("1H 30M", 5400), ("1.5h", 5400), ("2d", 172_800)),
-        *(("1:30:00", 5400), ("1:30", 90), ("0.5", 0.5), ("30s1m", 90)),
+        *(("1:30:00", 5400), ("1:30", 90), ("0.5", 0.5), ("1d.5h1m1s", 88_261)),
     ],
 )
 def test_times_are_read(text: str, seconds: float) -> None:
@@ -30,6 +30,8 @@ def test_times_are_read(text: str, seconds: float) -> None:
         "0s",
         "1e3",
         "20mm",
+        "1h1h",
+        "30s1m",
         "1..5h",
         "1:5",
         "nan",
