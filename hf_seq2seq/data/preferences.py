@@ -9,9 +9,10 @@ from datasets import Dataset
 
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.cells import texts
-from hf_seq2seq.data.columns.finding import named_column
+from hf_seq2seq.data.columns.finding import listed, named_column
 from hf_seq2seq.data.columns.pairs import find_pair_columns, find_source_column
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import flag
 
 logger = logging.getLogger(__name__)
 USUAL = {"chosen_column": "chosen", "rejected_column": "rejected"}
@@ -43,6 +44,23 @@ def preference_columns(
         return None
     better, worse = (named_column(names, sample, name, given[name] or usual, place) for name, usual in USUAL.items())
     return better, worse
+
+
+def refuse_one_sided(names: Sequence[str], data: PairData, place: str) -> None:
+    """Rejects rows of a loss over preferences that have only one of the two usual columns, unless flags name columns.
+
+    Raises:
+        InputError: names the missing column.
+    """
+    there = {option: usual in names for option, usual in USUAL.items()}
+    if any(getattr(data, option) for option in USUAL) or len({*there.values()}) == 1:
+        return
+    has, lacks = sorted(USUAL, key=there.__getitem__, reverse=True)
+    raise InputError(
+        f"{place}: column {USUAL[has]!r} without {USUAL[lacks]!r}, which --loss-type preference reads beside it; "
+        f"name it by {flag(lacks)}, or rename {USUAL[has]!r} to learn from the model's own outputs; "
+        f"its columns are {listed(names)}"
+    )
 
 
 def columns_beside(

@@ -19,13 +19,14 @@ from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.features import FeatureSpace, with_features
 from hf_seq2seq.data.frames import Frames
 from hf_seq2seq.data.pairs import Pairs, read_pairs
+from hf_seq2seq.data.preferences import refuse_one_sided
 from hf_seq2seq.data.replies import encode_replies, prepare_turns
 from hf_seq2seq.data.sources import OpenShare, load_splits
 from hf_seq2seq.data.tabbed_text import split_at_tabs
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.data.training_rows import TrainingRows
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.objectives import make_objective
+from hf_seq2seq.objectives import OBJECTIVES, make_objective
 from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.problems.seq2seq import Seq2SeqProblem
 from hf_seq2seq.saved.positions import longest_of_sides
@@ -74,7 +75,9 @@ def open_pairs(
     if is_streamed(data) and not dialogue:
         pairs: Mapping[str, Rows] = read_streamed(config, data)
     elif config.staging.stages is None:
-        config, pairs = read_validated(config, data, partial(read_all_rows, dialogue=dialogue))
+        preferences = OBJECTIVES[config.loss.loss_type].reads_preferences
+        read = partial(read_all_rows, dialogue=dialogue, preferences=preferences)
+        config, pairs = read_validated(config, data, read)
     elif dialogue:
         refuse_stages(config, "conversations")
     else:
@@ -85,22 +88,32 @@ def open_pairs(
     return config, pairs if model is None else with_tags(pairs)
 
 
-def read_all_rows(data: PairData, share: OpenShare | None = None, dialogue: bool = False) -> Mapping[str, Rows]:
+def read_all_rows(
+    data: PairData, share: OpenShare | None = None, dialogue: bool = False, preferences: bool = False
+) -> Mapping[str, Rows]:
     """The pairs of every split, or its conversations, with one pair per reply; `share` as for `load_splits`.
 
     Raises:
         InputError: there are no training rows.
     """
-    return read_all_conversations(data, share) if dialogue else read_all_pairs(data, share)
+    return read_all_conversations(data, share) if dialogue else read_all_pairs(data, share, preferences)
 
 
-def read_all_pairs(data: PairData, share: OpenShare | None = None) -> dict[str, Pairs]:
+def read_all_pairs(data: PairData, share: OpenShare | None = None, preferences: bool = False) -> dict[str, Pairs]:
     """The pairs of every split.
 
+    Args:
+        data: where they are.
+        share: as for `load_splits`.
+        preferences: whether better and worse outputs are read, if the rows have both.
+
     Raises:
-        InputError: there are no training rows.
+        InputError: there are no training rows, or they have only better or only worse outputs.
     """
-    pairs = read_pairs(load_splits(data, arrange=split_at_tabs, share=share), data)
+    splits = load_splits(data, arrange=split_at_tabs, share=share)
+    if preferences and "train" in splits:
+        refuse_one_sided(splits["train"].column_names, data, splits.place("train"))
+    pairs = read_pairs(splits, data)
     if "train" not in pairs:
         raise InputError("no training rows: give --train-file or --dataset-name")
     return by_direction(pairs)

@@ -71,9 +71,11 @@ def test_cells_are_checked(tmp_path: Path) -> None:
         read(tmp_path, [ROWS[0], ROWS[1] | {"rejected": ""}])
 
 
-def make_task(tmp_path: Path, validation: list[dict[str, Any]], **options: Any) -> Task:
+def make_task(
+    tmp_path: Path, validation: list[dict[str, Any]], rows: list[dict[str, Any]] = ROWS, **options: Any
+) -> Task:
     files = {
-        "train_file": write(tmp_path / "t.jsonl", ROWS),
+        "train_file": write(tmp_path / "t.jsonl", rows),
         "validation_file": write(tmp_path / "v.jsonl", validation),
     }
     values = {"loss_type": "preference", "loss_args": "random_start=true", "tokenizer_type": "char", "max_steps": 2}
@@ -114,6 +116,14 @@ def log_probabilities(task: Task, batch: dict[str, torch.Tensor], side: str) -> 
 def test_another_loss_refuses_the_flags(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--rejected-column: only read by --loss-type preference"):
         make_task(tmp_path, ROWS, loss_type="cross_entropy", loss_args="", rejected_column="rejected")
+
+
+@pytest.mark.parametrize(("has", "lacks"), [("chosen", "rejected"), ("rejected", "chosen")])
+def test_one_column_without_the_other_is_refused(tmp_path: Path, has: str, lacks: str) -> None:
+    validation = [{"prompt": "ab", "completion": "ba"}]
+    rows = [{"prompt": row["prompt"], has: row[has]} for row in ROWS]
+    with pytest.raises(InputError, match=rf"t\.jsonl: column '{has}' without '{lacks}', .*--{lacks}-column"):
+        make_task(tmp_path, validation, rows)
 
 
 def test_joined_preferences() -> None:
