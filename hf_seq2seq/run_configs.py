@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hf_seq2seq import configs
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.sections import MOST_LAYERS, Section, flag, option
+from hf_seq2seq.sections import MOST_LAYERS, MOST_WEIGHT, Section, flag, option
 from hf_seq2seq.training_options import VocabularyUpdate
 
 PROBLEMS = ("single_label", "multi_label", "regression")
@@ -49,7 +49,11 @@ class RecurrentAttention(Section):
     attention_window: int | None = option(None, "Positions seen on each side, by default 10.", at_least=1)
     coverage: bool = option(False, "Let attention see the sum of past alignments.")
     coverage_loss_weight: float = option(
-        1.0, "Weight of the coverage loss that comes with --coverage.", at_least=0, needs=("coverage", True)
+        1.0,
+        "Weight of the coverage loss that comes with --coverage.",
+        at_least=0,
+        at_most=MOST_WEIGHT,
+        needs=("coverage", True),
     )
     pointer_generator: bool = option(False, "Let each step copy a source token instead of generating one.")
     copy_vocab_size: int = option(
@@ -249,7 +253,10 @@ class EncoderModel(configs.PretrainedOrNew):
     )
     window_pooling: str = option("mean", "How to pool the windows' logits.", choices=("mean", "max", "first"))
     r_drop: float = option(
-        0.0, "Weight of the divergence between two passes with different dropout; 0 is one pass.", at_least=0
+        0.0,
+        "Weight of the divergence between two passes with different dropout; 0 is one pass.",
+        at_least=0,
+        at_most=MOST_WEIGHT,
     )
     classifier_dropout: float = option(0.1, "Dropout before the linear layer.", at_least=0, at_most=0.95)
 

@@ -27,6 +27,8 @@ PATHS = ("_dir", "_file", "_path")
 """Suffixes of options that are paths, which must not be empty."""
 MOST_LAYERS = 10_000
 """Maximum number of layers: ten times what has been trained, and few enough to be built."""
+MOST_WEIGHT = 1e7
+"""Maximum weight of a part of the loss: beside a larger one, a part of weight 1 is lost in float32's rounding."""
 MANY = 2**63 - 1
 """Maximum of counts of rows, steps or tokens, for which people write a large number to mean "all"."""
 

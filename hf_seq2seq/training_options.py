@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.sections import MANY, Section, option
+from hf_seq2seq.sections import MANY, MOST_WEIGHT, Section, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,17 +16,31 @@ class Loss(Section):
     )
     loss_args: tuple[str, ...] = option((), "Options of the loss: samples=16,alpha=0.005.")
     r_drop: float = option(
-        0.0, "Weight of the divergence between two passes with different dropout; 0 is one pass.", at_least=0
+        0.0,
+        "Weight of the divergence between two passes with different dropout; 0 is one pass.",
+        at_least=0,
+        at_most=MOST_WEIGHT,
     )
-    unlikelihood: float = option(0.0, "Weight of the penalty for repeating tokens of the target so far.", at_least=0)
+    unlikelihood: float = option(
+        0.0, "Weight of the penalty for repeating tokens of the target so far.", at_least=0, at_most=MOST_WEIGHT
+    )
     coverage_weight: float = option(
-        0.0, "Weight of the loss of attending to a source position again, of every model that attends.", at_least=0
+        0.0,
+        "Weight of the loss of attending to a source position again, of every model that attends.",
+        at_least=0,
+        at_most=MOST_WEIGHT,
     )
     length_weight: float = option(
-        0.0, "Weight of the difference between the lengths of the target and of the expected output.", at_least=0
+        0.0,
+        "Weight of the difference between the lengths of the target and of the expected output.",
+        at_least=0,
+        at_most=MOST_WEIGHT,
     )
     compression_weight: float = option(
-        0.0, "Weight of what the context of a recurrent model without attention says about the source.", at_least=0
+        0.0,
+        "Weight of what the context of a recurrent model without attention says about the source.",
+        at_least=0,
+        at_most=MOST_WEIGHT,
     )
     label_smoothing_type: str = option(
         "uniform", "Smooth over all tokens, or over the others than the true one.", choices=("uniform", "others")

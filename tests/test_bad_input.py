@@ -240,6 +240,8 @@ NEEDS = [
     ("rnn", {"resize_embeddings": True}, "--resize-embeddings needs --model-name-or-path"),
     ("rnn", {"min_frequency": 2, "tokenizer_type": "unigram"}, "--min-frequency: a unigram tokenizer"),
     ("rnn", {"adam_beta1": 1}, "--adam-beta1: 1.0 is too large"),
+    ("rnn", {"coverage": True, "coverage_loss_weight": 1e39}, "--coverage-loss-weight: 1e+39 is too large"),
+    ("bert_classifier", {"r_drop": 1e39}, "--r-drop: 1e+39 is too large"),
     ("rnn", {"num_beams": 100_000_000}, "--num-beams: 100000000 is too large"),
     ("gpt", {"model_name_or_path": "m", "hidden_size": 32}, "--hidden-size needs --from-scratch"),
     ("gpt", {"model_name_or_path": "m", "dropout": 0.4}, "--dropout needs --from-scratch"),

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hf_seq2seq.objectives.candidates import CandidateObjective, CandidateOptions
-from hf_seq2seq.sections import option
+from hf_seq2seq.sections import MOST_WEIGHT, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +14,7 @@ class RiskOptions(CandidateOptions):
     """Options of sampling and scoring."""
 
     samples: int = option(20, "Outputs sampled per source; 100 in the paper.", at_least=2, at_most=10_000)
-    alpha: float = option(0.005, "Sharpness of Q: 0 makes all outputs equally likely.", above=0)
+    alpha: float = option(0.005, "Sharpness of Q: 0 makes all outputs equally likely.", above=0, at_most=MOST_WEIGHT)
 
 
 class MinimumRisk(CandidateObjective):

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives.candidates import CandidateObjective, CandidateOptions, Output
-from hf_seq2seq.sections import option
+from hf_seq2seq.sections import MOST_WEIGHT, option
 
 PLACE = "--loss-args of preference"
 
@@ -23,8 +23,10 @@ class PreferenceOptions(CandidateOptions):
         choices=("sample", "beam"),
     )
     reference: bool = option(True, "Let the target be one of the candidates.")
-    beta: float = option(0.1, "Factor of the difference of log-probabilities.", above=0)
-    likelihood: float = option(1.0, "Weight of the better output's negative log-likelihood.", at_least=0)
+    beta: float = option(0.1, "Factor of the difference of log-probabilities.", above=0, at_most=MOST_WEIGHT)
+    likelihood: float = option(
+        1.0, "Weight of the better output's negative log-likelihood.", at_least=0, at_most=MOST_WEIGHT
+    )
 
 
 class Preference(CandidateObjective):

@@ -331,6 +331,8 @@ def test_losses_that_are_no_sum_over_tokens_refuse_them(name: str) -> None:
     loss_options(Loss(loss_type="scheduled_sampling", **{name: 1.0}))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="is too small; the minimum is 0"):
         Loss(**{name: -1.0})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"1e\+39 is too large; the maximum is 10000000"):  # inf in float32
+        Loss(**{name: 1e39})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

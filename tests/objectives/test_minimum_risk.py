@@ -243,6 +243,7 @@ def test_risks_are_of_single_texts() -> None:
         ("cross_entropy=1.5", "cross-entropy: 1.5 is too large; the maximum is 1"),
         ("guard=chrff", "guard: unknown metric 'chrff'; did you mean 'chrf'?"),
         ("alpha=0", "alpha: 0.0 must be above 0"),
+        ("alpha=1e39", "alpha: 1e+39 is too large; the maximum is 10000000"),
     ],
 )
 def test_bad_options_are_refused(args: str, message: str) -> None:
