@@ -40,7 +40,7 @@ from hf_seq2seq.training.origin import code_of
 from hf_seq2seq.training.output_folder import SCORES, make_room
 from hf_seq2seq.training.state import LOG_FILE, State
 from hf_seq2seq.training.trackers import start_trackers
-from hf_seq2seq.training.unused_columns import describe_unused
+from hf_seq2seq.training.unused_columns import describe_found, describe_unused
 from hf_seq2seq.training.weights import zero_settings
 from hf_seq2seq.training.weights.precision import Weights, describe_precision
 from hf_seq2seq.training.weights.sharding import is_asked_for, left_to_us
@@ -162,6 +162,7 @@ def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) ->
     mixed = [f"an epoch has {describe_mixture(task.mixture)}\n"] if task.mixture else []
     print(
         f"{task.recipe}: {parameters:,} parameters{share} train; rows: {rows}; {losses}",
+        *(f"columns: {line}\n" for line in describe_found(task)),
         *(f"columns that are not read: {line}\n" for line in describe_unused(task)),
         *(f"  {line}\n" for line in describe_briefly(task.config)),
         *mixed,

@@ -1,4 +1,4 @@
-"""Columns of training rows that a task does not read."""
+"""Columns of training rows that a task reads without having been told to, and those that it does not read."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +9,8 @@ from hf_seq2seq.sections import flag, section_of
 if TYPE_CHECKING:
     from hf_seq2seq.task import Task
 
+NAMING = ("source_column", "target_column", "context_column", "source_template", "source_lang", "target_lang")
+"""Options that name a column of source or target."""
 SHOWN = 10
 """Maximum number of columns in a line."""
 
@@ -23,6 +25,14 @@ def describe_unused(task: "Task") -> list[str]:
     listed = ", ".join(unused[:SHOWN]) + " …" * (len(unused) > SHOWN)
     flags = [f"{flag(_language_option(name))} {name}" for name in unused if "lang" in name.lower()]
     return [f"{listed}; if they name languages, give {' '.join(flags[:2])}" if flags else listed]
+
+
+def describe_found(task: "Task") -> list[str]:
+    """A line that names the columns of source and target, where no flag named any and the file has others, too."""
+    data = section_of(task.config, PairData)
+    if data is None or any(getattr(data, name) for name in NAMING) or not describe_unused(task):
+        return []
+    return [", ".join(f"{role}: {column}" for role, column in task.columns.items())]
 
 
 def _unused(task: "Task", data: PairData) -> list[str]:
