@@ -46,7 +46,8 @@ FEWEST_PLANNED = 20
 """Steps up to which a given number of them is the plan; it may be over before a share of the limit is measured."""
 MEMORY = 50
 """Steps after which a step's time counts by a third in the estimate."""
-NAMES = ("max_time", "max_cpu_time")
+CPU = "max_cpu_time"
+NAMES = ("max_time", CPU)
 KINDS = ("validation", "test")
 CLOSING = 3.0
 """Seconds for the card, the pictures and the intervals of the scores, besides saving and scoring."""
@@ -184,11 +185,11 @@ class Budget:
         meter = self.meters[name]
         needed = start + meter.evaluation + meter.closing
         if needed > meter.limit:
-            took = f"{getattr(self._schedule, name)} is too little: the start took {duration(start)}"
-            took += f", one evaluation about {duration(meter.evaluation)}" if meter.evaluation else ""
+            took = f"{getattr(self._schedule, name)} is too little: the start took {_told(name, start)}"
+            took += f", one evaluation about {_told(name, meter.evaluation)}" if meter.evaluation else ""
             enough, fewer = f"give at least {duration(math.ceil(1.5 * needed))}", ""
             if rows:
-                took += f", and the scores of {rows:,} rows at the end take about {duration(meter.scoring)}"
+                took += f", and the scores of {rows:,} rows at the end take about {_told(name, meter.scoring)}"
                 fewer = ", or fewer rows (--max-eval-samples, --max-predict-samples)"
             raise InputError(f"{flag(name)}: {took}; {enough}{fewer}")
 
@@ -290,10 +291,11 @@ class Budget:
         meter = self.meters[name]
         speed = meter.tokens / max(1e-9, meter.seconds)
         every = self._schedule.eval_steps or state.eval_steps
-        pause = f", an evaluation of {duration(meter.evaluation)} every {every:,}" if meter.evaluation else ""
+        pause = f", an evaluation of {_told(name, meter.evaluation)} every {every:,}" if meter.evaluation else ""
+        per = " per CPU second" if name == CPU else "/s"
         return (
-            f"{flag(name)} {getattr(self._schedule, name)}: {state.max_steps:,} steps at {speed:,.0f} tokens/s, "
-            f"{left:,} to go{pause}; {duration(meter.closing)} for the end{self._left_over(state)}"
+            f"{flag(name)} {getattr(self._schedule, name)}: {state.max_steps:,} steps at {speed:,.0f} tokens{per}, "
+            f"{left:,} to go{pause}; {_told(name, meter.closing)} for the end{self._left_over(state)}"
         )
 
     def _left_over(self, state: State) -> str:
@@ -304,3 +306,8 @@ class Budget:
         steps, epochs = self._schedule.max_steps, self._schedule.num_train_epochs
         most = f"--max-steps is {steps:,}" if steps else f"--num-train-epochs is {epochs:g}"
         return f"; ends early, after {max(ends):.0%} of the time: {most}, give more to use it all"
+
+
+def _told(name: str, seconds: float) -> str:
+    """A time that was measured against a limit; says so where it is CPU time."""
+    return duration(seconds) + " of CPU time" * (name == CPU)

@@ -101,6 +101,20 @@ def test_cpu_time_is_that_of_all_processes() -> None:
     assert 0.9 * 1200 < 2 * end <= 1200
 
 
+@pytest.mark.parametrize(
+    ("limit", "speed", "unit"),
+    [("max_time", "100 tokens/s", ""), ("max_cpu_time", "100 tokens per CPU second", " of CPU time")],
+)
+def test_a_plan_says_which_time_it_is_about(limit: str, speed: str, unit: str) -> None:
+    budget, state = Budget(Schedule(**{limit: "20m"}), TOKENS), State()  # type: ignore[arg-type]
+    budget.begin(state)
+    budget.meters[limit].evaluation = 20.0
+    told = [text for step in range(60) if not budget.done(TOKENS) and (text := budget.look([step, step], state))]
+    assert f" steps at {speed}, " in told[0]
+    assert f", an evaluation of 20 s{unit} every " in told[0]
+    assert f"; 3.0 s{unit} for the end" in told[0]
+
+
 def test_the_tighter_limit_and_a_given_number_of_steps_count() -> None:
     both, _, _, _ = simulate(Schedule(max_time="20m", max_cpu_time="5m"), steady, 5, 5)
     assert 0.85 * 300 < both <= 300

@@ -70,6 +70,16 @@ def test_speed_and_time_left(clock: Clock, tmp_path: Path, capsys: pytest.Captur
     assert told.told[1][0]["eval_bleu"] == 33.333333
 
 
+def test_time_left_is_told_apart_from_a_limit_of_cpu_time(
+    clock: Clock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = State(max_steps=10, budget={"max_cpu_time": {}})
+    steps = StepLog(Processes(), tmp_path, state)  # type: ignore[arg-type]
+    clock.now, state.global_step = 4.0, 2
+    steps.training(loss=2.0, learning_rate=1e-3, grad_norm=0.5, tokens=200)
+    assert capsys.readouterr().err.endswith("50 tokens/s  0:16 left by the clock\n")
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (61, "1:01"), (3599.6, "1:00:00"), (36_605, "10:10:05")])
 def test_times_are_read_as_on_a_clock(seconds: float, text: str) -> None:
     assert log._clock(seconds) == text
