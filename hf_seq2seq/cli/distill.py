@@ -92,9 +92,11 @@ def distill(teacher: Teacher, *, values: Values) -> None:
     if not (lines := file.state.get("lines", 0)):
         print(f"{options.output_file}: 0 rows; there is nothing to train a student on")
         return
-    print(f"{options.output_file}: {lines} rows; to train a student on them (add --validation-file with real targets):")
     columns = source_flags(sample, options, settings) | {"target_column": target}
-    print("  " + train_command(str(options.output_file), columns, settings.run))
+    student = train_command(str(options.output_file), columns, settings.run)
+    add = "" if "--validation-file" in student else " (add --validation-file with real targets)"
+    print(f"{options.output_file}: {lines} rows; to train a student on them{add}:")
+    print(f"  {student}")
 
 
 def with_beams(values: Mapping[str, Any]) -> Values:

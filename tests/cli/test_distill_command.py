@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,19 @@ def test_best_outputs_of_generate_become_the_targets(
     flags = f"--train-file {out} --source-column question --target-column answer --output-dir outputs/out-student"
     assert shlex.split(line) == ["hf-seq2seq", "train", "transformer", *flags.split()]
     assert command("preview", *shlex.split(line)[2:]).code == 0
+
+
+def test_real_targets_are_asked_for_only_where_the_teacher_had_none(
+    command: Any, model_folder: Path, rows_file: Path, tmp_path: Path
+) -> None:
+    flags = ["--train-file", rows_file, *BEAMS, "--max-train-samples", "2", "--output-file"]
+    told = command("distill", model_folder, *flags, tmp_path / "a.jsonl").out.splitlines()
+    assert told[0].endswith("to train a student on them (add --validation-file with real targets):")
+    teacher = shutil.copytree(model_folder, tmp_path / "teacher")
+    (teacher / "run.yaml").write_text("validation_file: dev.tsv\n")
+    told = command("distill", teacher, *flags, tmp_path / "b.jsonl").out.splitlines()
+    assert told[0].endswith("to train a student on them:")
+    assert " --validation-file dev.tsv " in told[1]
 
 
 def test_no_command_is_printed_for_no_rows(command: Any, model_folder: Path, tmp_path: Path) -> None:
