@@ -27,6 +27,8 @@ PART = 256
 """Prefixes read at once."""
 FEW = 100
 """Rows below which the power of accumulated errors is not to be relied on."""
+ENOUGH = 10
+"""Growth is judged on the positions that this many rows reach, or all rows where there are fewer."""
 BETWEEN = 1.5
 """Growth with a power below this is called linear, and quadratic from there on."""
 
@@ -180,14 +182,20 @@ class Exposure:
     def power(self) -> float:
         """The power of the position with which the accumulated errors grow when added up; NaN if there are none.
 
-        A fit of logarithms by least squares, weighted by the rows of each position.
+        A fit of logarithms by least squares, weighted by the rows of each position, over the positions that enough rows
+        reach.
         """
-        added = np.cumsum(self.accumulated[1:])
+        added = np.cumsum(self.accumulated[1 : self._judged])
         known = added > 0
         if known.sum() < 2:
             return math.nan
         places = np.log(np.arange(1, len(added) + 1)[known])
-        return float(np.polyfit(places, np.log(added[known]), 1, w=np.sqrt(self.rows[1:][known]))[0])
+        return float(np.polyfit(places, np.log(added[known]), 1, w=np.sqrt(self.rows[1 : self._judged][known]))[0])
+
+    @property
+    def _judged(self) -> int:
+        """The positions that enough rows reach, counted from the first; later ones are of long rows alone."""
+        return int((self.rows >= min(ENOUGH, self.rows[0])).sum())
 
     @property
     def growth(self) -> str:
@@ -212,11 +220,18 @@ class Exposure:
                 zip(self.rows, self.reference, self.own, self.accumulated, strict=True), 1
             )
         ]
-        power = (
-            "" if math.isnan(self.power) else f": added up, they grow with the power {self.power:.2f} of the position"
-        )
-        few = f"; {self.rows[0]} rows are few for it, --max-predict-samples reads more" if self.rows[0] < FEW else ""
-        return [head, *found, f"accumulation of errors: {self.growth}{power}{few if power else ''}"]
+        return [head, *found, f"accumulation of errors: {self.growth}{self._fit_told()}"]
+
+    def _fit_told(self) -> str:
+        """The fitted power, what it was fitted to, and whether the rows are few; nothing without errors."""
+        if math.isnan(self.power):
+            return ""
+        told = f": added up, they grow with the power {self.power:.2f} of the position"
+        if self._judged < len(self.rows):
+            told += f" up to {self._judged}, the last that {min(ENOUGH, self.rows[0])} rows reach"
+        if self.rows[0] < FEW:
+            told += f"; {self.rows[0]} rows are few for it, --max-predict-samples reads more"
+        return told
 
 
 @dataclass

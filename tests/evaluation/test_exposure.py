@@ -135,6 +135,17 @@ def test_a_power_from_few_rows_says_so() -> None:
     assert Exposure.of([row] * 100).lines()[-1].endswith("of the position")
 
 
+def test_growth_is_judged_on_positions_that_enough_rows_reach() -> None:
+    def row(accumulated: list[float]) -> RowExposure:
+        return RowExposure(np.ones(len(accumulated)), np.ones(len(accumulated)), np.array(accumulated))
+
+    level, steep = [0.0] + [1.0] * 7, [float(place**4) for place in range(8, 20)]
+    long = Exposure.of([row(level)] * 98 + [row(level + steep)] * 2)
+    assert (long.power, long.growth) == (pytest.approx(1), "linear")
+    assert long.lines()[-1].endswith("with the power 1.00 of the position up to 8, the last that 10 rows reach")
+    assert Exposure.of([row(level + steep)] * 2).growth == "quadratic"  # of few rows, all
+
+
 @pytest.mark.parametrize("recipe", ["rnn", "gpt"])
 def test_the_command(recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["".join(chr(97 + (row * k) % 7) for k in range(1, 3 + row % 4)) for row in range(30)]
