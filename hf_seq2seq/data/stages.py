@@ -86,7 +86,8 @@ class StageRows(TrainingRows):
         seed: of the draws and the modifiers.
 
     Attributes:
-        chunks: of all stages; the last stage goes on after them, where a run is longer.
+        chunks: of all stages; the last stage goes on after them, where a run is longer: with more steps, or until its
+            time is over if the stage has no end.
 
     Raises:
         InputError: a stage ends before its first row; names the line of its end.
@@ -105,6 +106,8 @@ class StageRows(TrainingRows):
         seed: int,
     ) -> None:
         super().__init__(rows.examples, rows.renewed)
+        last = stages[-1]
+        self.end = "" if last.until is None and last.steps is None else f"the last stage, {last.name!r}, is over"
         self.stages, self._sizes, self._steps, self._encode, self._seed = stages, sizes, steps, encode, seed
         self._first = np.cumsum([0, *sizes.values()])[:-1]
         self.chunks: list[Chunk] = []
@@ -232,7 +235,7 @@ class StageRows(TrainingRows):
             )
             names = "".join(f"; {modifier.name} {modifier.probability:g}" for modifier in stage.modifiers)
             lines.append(f"stage {stage.name}: {steps:,} steps: {sets}{names}")
-        return lines
+        return lines if self.end else [*lines[:-1], f"{lines[-1]}; goes on until the run ends"]
 
 
 def _too_short(stage: Stage, sizes: dict[str, int]) -> str:

@@ -48,6 +48,8 @@ class TrainingRows:
     """An epoch, and the steps before it, from which on a step's place is counted."""
     files: tuple[Path, ...] = ()
     """Local files that rows are read from during training."""
+    end: str = ""
+    """What ends a run before its time is over, for people; empty where the rows go on until then."""
     logged: tuple[str, ...] = ()
     """Names of the figures that it adds to the step log."""
 

@@ -111,10 +111,11 @@ class Budget:
         schedule: the limits; `max_steps` is one more, and a given `eval_steps` stays.
         tokens: of an optimizer step, on average.
         most: the steps of its epochs, where those are one more limit.
+        end: what ends those, for people, where it is no option.
     """
 
-    def __init__(self, schedule: Schedule, tokens: float, most: int | None = None) -> None:
-        self._schedule, self._tokens = schedule, tokens
+    def __init__(self, schedule: Schedule, tokens: float, most: int | None = None, end: str = "") -> None:
+        self._schedule, self._tokens, self._most_is = schedule, tokens, end
         self.meters = {name: Meter(limit) for name, limit in schedule.limits().items()}
         self._most = schedule.max_steps or most or MANY
         self._since, self._before = started_at(), [0.0, 0.0]
@@ -304,8 +305,9 @@ class Budget:
         if state.max_steps < self._most or max(ends) > USED:
             return ""
         steps, epochs = self._schedule.max_steps, self._schedule.num_train_epochs
-        most = f"--max-steps is {steps:,}" if steps else f"--num-train-epochs is {epochs:g}"
-        return f"; ends early, after {max(ends):.0%} of the time: {most}, give more to use it all"
+        most = self._most_is or f"--num-train-epochs is {epochs:g}, give more to use it all"
+        most = f"--max-steps is {steps:,}, give more to use it all" if steps else most
+        return f"; ends early, after {max(ends):.0%} of the time: {most}"
 
 
 def _told(name: str, seconds: float) -> str:

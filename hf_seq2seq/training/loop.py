@@ -82,8 +82,9 @@ class Loop:
         self.seed: int = task.config.run.seed
         self.plan = BatchPlan(task.training_rows, self.optimization, accelerator.num_processes, self.seed)
         self.state = State(max_steps=self._max_steps(), steps_per_epoch=len(self.plan), data=contents(task))
-        by_epochs = self._max_steps() if task.config.settles("num_train_epochs") else None
-        self.budget = Budget(self.schedule, self.plan.tokens_per_step, by_epochs)
+        end = task.training_rows.end
+        by_epochs = self._max_steps() if end or task.config.settles("num_train_epochs") else None
+        self.budget = Budget(self.schedule, self.plan.tokens_per_step, by_epochs, end)
         self.budget.begin(self.state)
         self.notes = check_starts(task, self.state.max_steps if self.state.planned else None)
         self.signal = 0

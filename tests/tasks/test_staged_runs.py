@@ -17,7 +17,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.data_section import data_section
 from hf_seq2seq.objectives.candidates import CandidateObjective
 from hf_seq2seq.recipes import gpt, rnn, t5
-from hf_seq2seq.sections import build
+from hf_seq2seq.sections import MANY, build
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.loop import Loop
 
@@ -115,6 +115,18 @@ def test_given_steps_end_the_stages_or_go_on_with_the_last(make: Make) -> None:
         task = make(max_steps=steps)
         Path(f"run{steps}").mkdir()
         assert Loop(task, Accelerator(cpu=True), Path(f"run{steps}")).state.max_steps == steps
+
+
+def test_a_run_of_limited_time_ends_with_its_stages_unless_the_last_has_no_end(make: Make) -> None:
+    def most_steps(folder: str, **options: Any) -> tuple[int, bool]:
+        task = make(**options)
+        Path(folder).mkdir()
+        told = task.training_rows.describe()[-1].endswith("; goes on until the run ends")
+        return Loop(task, Accelerator(cpu=True), Path(folder)).state.max_steps, told
+
+    assert most_steps("limited", max_time="1h") == most_steps("unlimited")
+    Path("stages.yaml").write_text(STAGES.replace("  - until 6 steps\n", ""))
+    assert most_steps("open", max_time="1h") == (MANY, True)
 
 
 def test_the_card_tells_the_stages(make: Make) -> None:

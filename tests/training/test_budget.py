@@ -145,6 +145,13 @@ def test_a_run_that_ends_long_before_its_limit_says_why(options: dict[str, Any],
     assert (f"; ends early, after 22% of the time: {early}, give more to use it all" in told) == bool(early)
 
 
+def test_a_run_whose_rows_end_says_so() -> None:
+    budget, state = Budget(Schedule(max_time="20m"), TOKENS, 500, "the last stage, 'end', is over"), State()
+    budget.begin(state)
+    told = [text for step in range(60) if not budget.done(TOKENS) and (text := budget.look([step, step], state))]
+    assert told[0].endswith("% of the time: the last stage, 'end', is over")
+
+
 def test_a_given_interval_of_evaluations_stays() -> None:
     end, _, _, evaluated = simulate(Schedule(max_time="20m", eval_steps=150), steady, 20, 20)
     assert end <= 1200
