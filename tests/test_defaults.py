@@ -460,6 +460,34 @@ def test_a_model_that_goes_on_from_a_run_is_scored_by_its_search(tmp_path: Path)
     assert (config.decoding.num_beams, config.schedule.eval_beams) == (2, None)
 
 
+def test_a_model_that_goes_on_from_a_run_reads_rows_as_that_did(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Columns if no flag names any and the file has them; the prefix in any case, unless it is given."""
+    rows = _pronunciations(tmp_path)
+    lines = Path(rows["train_file"]).read_text().splitlines()
+    named = tmp_path / "named.tsv"
+    named.write_text("\n".join(["spelt\tspoken\tnumber", *(f"{line}\t{n}" for n, line in enumerate(lines, 1))]) + "\n")
+    (tmp_path / "run").mkdir()
+    task = _prepared("rnn", rows)
+    task.model.save_pretrained(tmp_path / "run")
+    task.tokenizers.save(tmp_path / "run")
+    earlier = "recipe: rnn\nsource_prefix: 'say: '\nsource_column: spoken\ntarget_column: spelt\n"
+    (tmp_path / "run" / "run.yaml").write_text(earlier)
+
+    def read(**more: str) -> tuple[str | None, str | None, str]:
+        flags = {"train_file": str(named), "model_name_or_path": str(tmp_path / "run")} | more
+        data = _prepared("rnn", flags).config.data
+        return data.source_column, data.target_column, data.source_prefix
+
+    assert read() == ("spoken", "spelt", "say: ")
+    assert read(source_column="spelt", target_column="spoken") == ("spelt", "spoken", "say: ")
+    assert read(source_prefix="") == ("spoken", "spelt", "")
+    assert not caplog.records
+    assert read(train_file=rows["train_file"]) == (None, None, "say: ")
+    assert "has no column 'spoken', 'spelt', which the model's earlier run read" in caplog.text
+
+
 def test_a_vocabulary_of_the_least_size_is_told_so() -> None:
     few, many = (Side(rows, "sentences", 10.0, 60, 900) for rows in (500, 50_000))
     assert pairs.size_reason(few, few) == "at least 500 pieces per side; one per 12 of 10,000 words would be fewer"

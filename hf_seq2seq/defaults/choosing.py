@@ -29,6 +29,9 @@ DERIVABLE = frozenset(
         *("learning_rate", "optim", "scale_parameter", "label_smoothing_factor", "num_beams", "eval_beams"),
         *("no_repeat_ngram_size", "eval_steps", "early_stopping_patience", "validation_split_percentage"),
         "max_eval_samples",
+        *("source_prefix", "source_column", "target_column", "context_column", "source_template", "length_penalty"),
+        *("source_lang", "target_lang", "source_lang_column", "target_lang_column"),
+        *("text_column", "text_pair_column", "label_column"),
     }
 )
 """The options that the rules of this module choose."""

@@ -7,16 +7,11 @@ from typing import Any
 from hf_seq2seq.data.evaluation_sets import learned_by_heart
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.options import Rows
+from hf_seq2seq.saved.run_settings import OF_LABELS, OF_PAIRS
 
 logger = logging.getLogger(__name__)
 ONE_SOURCE = ("source_column", "context_column", "source_template")
-COLUMNS = {
-    "seq2seq": (
-        *("source_column", "target_column", "context_column", "source_template"),
-        *("source_lang", "target_lang", "source_lang_column", "target_lang_column"),
-    ),
-    "classifier": ("text_column", "text_pair_column", "label_column"),
-}
+COLUMNS = {"seq2seq": OF_PAIRS, "classifier": OF_LABELS}
 ROWS = ("dataset_name", "dataset_config_name", "dataset_revision", "test_file", "test_split", "encoding")
 RICH_SOURCES = ("frames_column", "feature_columns")
 """Columns of sources that are more than text, which are those of training."""

@@ -40,7 +40,7 @@ from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.curricula import with_curriculum
 from hf_seq2seq.tasks.kept import kept_labels
 from hf_seq2seq.tasks.open_conversations import longest_rows
-from hf_seq2seq.tasks.open_options import longest_text, read_validated, settle_fine_tuning
+from hf_seq2seq.tasks.open_options import longest_text, read_validated, settle_fine_tuning, settle_start_rows
 from hf_seq2seq.tasks.trained_heads import trained_labels
 from hf_seq2seq.training.checks import check_positions, check_run
 
@@ -81,7 +81,7 @@ def read_all_labelled(config: C) -> tuple[C, dict[str, Labelled], tuple[str, ...
     Raises:
         InputError: there are no training rows.
     """
-    problem = config.model.problem_type
+    problem, config = config.model.problem_type, settle_start_rows(config)
 
     def read(data: LabelledData, share: OpenShare) -> Splits:
         splits = load_labelled_splits(data, problem, share=share)

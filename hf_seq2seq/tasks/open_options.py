@@ -1,19 +1,27 @@
 """Options that were left open, chosen by `hf_seq2seq.defaults` from the rows that a task was given."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
-from hf_seq2seq.configs import Decoding, PairTokenization, RunConfig, Sources, TextRunConfig
+from hf_seq2seq.configs import Decoding, PairData, PairTokenization, RunConfig, Sources, TextRunConfig
+from hf_seq2seq.data.columns.finding import cell
+from hf_seq2seq.data.columns.headers import Header
+from hf_seq2seq.data.columns.templates import template_columns
 from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.encoding import encode_targets, encode_texts
 from hf_seq2seq.data.evaluation_sets import sets_of
+from hf_seq2seq.data.files.readers import iterate_rows
 from hf_seq2seq.data.frames import size_of
 from hf_seq2seq.data.mapped.texts import longest_texts
 from hf_seq2seq.data.pairs import Pairs
+from hf_seq2seq.data.row_languages import language_columns
+from hf_seq2seq.data.rows import SAMPLE_ROWS
 from hf_seq2seq.data.sources import OpenShare
 from hf_seq2seq.data.text_kinds import Side
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
@@ -32,7 +40,7 @@ from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
 from hf_seq2seq.objectives import loss_options
 from hf_seq2seq.objectives.candidates import CandidateOptions
 from hf_seq2seq.run_configs import HandBuiltStart
-from hf_seq2seq.saved.run_settings import RUN_FILE, UNBOUNDED, read_run, search_of
+from hf_seq2seq.saved.run_settings import OF_LABELS, OF_PAIRS, RUN_FILE, UNBOUNDED, read_run, search_of
 from hf_seq2seq.sections import Choice, options, section_of
 from hf_seq2seq.tasks.open_conversations import (
     MEASURED,
@@ -48,6 +56,7 @@ from hf_seq2seq.training_options import Loss, Subwords
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+logger = logging.getLogger(__name__)
 R = TypeVar("R", bound=Mapping[str, Sized])
 D = TypeVar("D", bound=Sources)
 C = TypeVar("C", bound=RunConfig)
@@ -91,13 +100,52 @@ def settle_fine_tuning(config: C, recipe: str, rows: int, model: "PreTrainedMode
     return settle(config, choices)
 
 
-def settle_search(config: C, model: "PreTrainedModel") -> C:
-    """Chooses the search of a model that was trained before; a new one has its own already."""
+def settle_start_rows(config: C) -> C:
+    """Chooses prefix, columns and languages as in the run that a model goes on from, as `evaluate` does.
+
+    Columns and languages only if no flag names any; see `_fitting`.
+    """
+    run, known, data = _run_of_start(config) or {}, options(type(config)), section_of(config, Sources)
+    naming = [name for name in (*OF_PAIRS, *OF_LABELS) if name in known]
+    is_open = config.given is not None and not config.given.intersection(naming)
+    found = {name: run[name] for name in naming if run.get(name)} if is_open else {}
+    if found and data:
+        found = _fitting(found, data)
+    if run.get("source_prefix"):
+        found["source_prefix"] = run["source_prefix"]
+    return settle(config, [Choice(*each, "as in the run that the model goes on from") for each in found.items()])
+
+
+def _fitting(found: dict[str, str], data: Sources) -> dict[str, str]:
+    """The columns of an earlier run, if the training file has them, and its languages, if rows do not name their own.
+
+    Parallel files name the columns themselves; a set on the Hub is not asked.
+    """
+    file, columns = data.train_file or "", {name for name in found if name.endswith(("_column", "_template"))}
+    named = [found[name] for name in found if name.endswith("_column")]
+    named += template_columns(found["source_template"]) if "source_template" in found else []
+    rows = iterate_rows(file, data.encoding, Header.of(*named)) if Path(file).is_file() else iter([])
+    sample = list(islice(rows, SAMPLE_ROWS))
+    absent = [name for name in named if all(cell(row, name) is None for row in sample)] if sample or "," in file else []
+    if absent:
+        told = "%s: has no column %s, which the model's earlier run read; columns are found anew"
+        logger.warning(told, file, ", ".join(map(repr, absent)))
+    own = isinstance(data, PairData) and sample and language_columns(list(sample[0]), data)
+    left_out = (columns if absent else set()) | ({"source_lang", "target_lang"} if own else set())
+    return {name: value for name, value in found.items() if name not in left_out}
+
+
+def _run_of_start(config: RunConfig) -> dict[str, Any] | None:
+    """The run that a model goes on from, empty for a model of another tool; None for a new model."""
     section, _ = options(type(config))["model_name_or_path"]
     start = getattr(config, section).model_name_or_path
-    if start is None:
+    return None if start is None else read_run(Path(start).expanduser() / RUN_FILE)
+
+
+def settle_search(config: C, model: "PreTrainedModel") -> C:
+    """Chooses the search of a model that was trained before; a new one has its own already."""
+    if (run := _run_of_start(config)) is None:
         return config
-    run = read_run(Path(start).expanduser() / RUN_FILE)
     search = search_of(run, model.generation_config)
     return settle(config, start_search_choices({k: v for k, v in search.items() if v != getattr(Decoding, k)}))
 
@@ -117,10 +165,8 @@ def _reward(config: RunConfig) -> CandidateOptions | None:
 
 def _settle_continued(config: C) -> C:
     """Chooses the learning rate of a hand-built model that goes on from a run, and learns from its own outputs."""
-    start = section_of(config, HandBuiltStart)
-    if start is None or start.model_name_or_path is None:
-        return config
-    earlier = read_run(Path(start.model_name_or_path).expanduser() / RUN_FILE).get("learning_rate")
+    run = _run_of_start(config) if section_of(config, HandBuiltStart) else None
+    earlier = (run or {}).get("learning_rate")
     if not isinstance(earlier, int | float):
         return config
     return settle(config, reward_choices(float(earlier), "the peak of the run that it starts from"))

@@ -31,12 +31,20 @@ from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.problems.seq2seq import Seq2SeqProblem
 from hf_seq2seq.saved.positions import longest_of_sides
 from hf_seq2seq.saved.start_tokens import given_start
+from hf_seq2seq.sections import section_of
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.curricula import with_curriculum
 from hf_seq2seq.tasks.dialogue import read_all_conversations
 from hf_seq2seq.tasks.languages import with_languages, with_tags
 from hf_seq2seq.tasks.open_conversations import settle_validated
-from hf_seq2seq.tasks.open_options import ModelChoices, read_validated, settle_rows, settle_schedule, settle_search
+from hf_seq2seq.tasks.open_options import (
+    ModelChoices,
+    read_validated,
+    settle_rows,
+    settle_schedule,
+    settle_search,
+    settle_start_rows,
+)
 from hf_seq2seq.tasks.stages import (
     are_modified,
     read_staged,
@@ -72,6 +80,8 @@ def open_pairs(
     Raises:
         InputError: there are no training rows.
     """
+    config = settle_start_rows(config)
+    data = section_of(config, PairData) or data
     if is_streamed(data) and not dialogue:
         pairs: Mapping[str, Rows] = read_streamed(config, data)
     elif config.staging.stages is None:
