@@ -377,14 +377,21 @@ class _Search:
         return 0.0 if budget is None else budget.for_runs(self.used, self._closing)
 
     def _longer(self, chosen: Chosen) -> Chosen:
-        """A longer run with the chosen settings, where there is time for one and it is better."""
+        """The best of the trial and longer runs with its settings; one more where there is time for a longer one yet."""
         seconds, trial = self._left_for_training(), self.trial_seconds or 0.0
-        before = self.used
         room = seconds if self.request.budget is not None and seconds >= LONGER * trial else None
-        chosen = longer_run(chosen, self.request, self.server, self.folder / f"final-{chosen.folder.name}", room)
-        name = f"seconds of {chosen.folder.name}"
-        if self.study.noted(name) is None:
-            self.study.note(name, self.used - before)
+        first = self.folder / f"final-{chosen.folder.name}"
+        runs = [first, *sorted(self.folder.glob(f"{first.name}-*"))]
+        given = self.study.noted(f"limit of {runs[-1].name}") or math.inf
+        if progress_of(runs[-1], self.request.goal).finished and seconds >= LONGER * given:
+            runs.append(self.folder / f"{first.name}-{len(runs) + 1}")
+        if room is not None and not progress_of(runs[-1], self.request.goal).finished:
+            self.study.note(f"limit of {runs[-1].name}", room)
+        for run in runs:
+            before, name = self.used, f"seconds of {run.name}"
+            chosen = longer_run(chosen, self.request, self.server, run, room)
+            if self.study.noted(name) is None and progress_of(run, self.request.goal).finished:
+                self.study.note(name, self.used - before)
         return chosen
 
     def _entries(self) -> list[Entry]:

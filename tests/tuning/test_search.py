@@ -323,6 +323,28 @@ def test_a_continued_search_with_another_best_trial_trains_that_one_longer(train
     assert "the trial had all steps" not in capsys.readouterr().err
 
 
+def test_a_continued_search_trains_longer_where_it_has_much_more_time(trainer, tmp_path, monkeypatch):
+    """The same limit again trains nothing; a run that is no better than the earlier one is not taken."""
+
+    def save(self, gain):
+        Trainer.save(self, gain + {"final-000-rnn": 2, "final-000-rnn-2": 3}.get(self.folder.name, 0))
+
+    monkeypatch.setattr(searching, "TrainServer", type("Longer", (Trainer,), {"save": save}))
+    runs = []
+    for seconds in (600, 600, 1200, 1200, 2400):
+        trainer.started.clear()
+        found = searching.search(request(tmp_path, [2], budget=Budget(seconds)))
+        finals = [values["output_dir"].rpartition("/")[2] for values in trainer.started]
+        runs.append((found["run"], [name for name in finals if name.startswith("final")]))
+    assert runs == [
+        ("final-000-rnn", ["final-000-rnn"]),
+        ("final-000-rnn", []),
+        ("final-000-rnn-2", ["final-000-rnn-2"]),
+        ("final-000-rnn-2", []),
+        ("final-000-rnn-2", ["final-000-rnn-3"]),
+    ]
+
+
 def test_a_final_run_that_repeats_the_trial_says_why(trainer, tmp_path, capsys):
     asked = request(tmp_path, [2, 5], budget=Budget(600))
     family = dataclasses.replace(asked.families[0], base=asked.families[0].base | {"max_steps": STEPS})
