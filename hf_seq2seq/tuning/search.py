@@ -1,7 +1,9 @@
 """A search: trials within a budget, then the best one to its end, then its scores on the test rows, once."""
 
 import dataclasses
+import errno
 import math
+import os
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict
@@ -13,9 +15,8 @@ from hf_seq2seq.folders import empty, locked_folder, remove
 from hf_seq2seq.sections import flag
 from hf_seq2seq.time_limits import duration
 from hf_seq2seq.training.checkpoints import list_checkpoints
-from hf_seq2seq.training.state import State
 from hf_seq2seq.tuning.averaged import OF_MEAN, averaged
-from hf_seq2seq.tuning.budget import DRAWING, LONGER, SPARE, Budget, TooLittleTimeError, closing_seconds, needed_seconds
+from hf_seq2seq.tuning.budget import LONGER, Budget, TooLittleTimeError, needed_seconds
 from hf_seq2seq.tuning.chosen import Chosen, preferred
 from hf_seq2seq.tuning.ensembles import ensembled
 from hf_seq2seq.tuning.final import close, longer_run, remarks_on_beams, tell_better, tell_short, tuned
@@ -24,6 +25,7 @@ from hf_seq2seq.tuning.leaderboard import DATA, TABLE, UNSCORED, Entry, line_of,
 from hf_seq2seq.tuning.members import Member, other_seeds
 from hf_seq2seq.tuning.request import FOLDER, TRIALS, SearchRequest, tell
 from hf_seq2seq.tuning.spaces import describe_settings
+from hf_seq2seq.tuning.spending import Spending
 from hf_seq2seq.tuning.study import COMPLETE, FAILED, JOURNAL, RUNNING, SKIPPED, STOPPED, TrialRecord
 from hf_seq2seq.tuning.train_server import TrainServer
 
@@ -59,7 +61,7 @@ def search(request: SearchRequest) -> dict[str, Any]:
             raise
         finally:
             if (folder / JOURNAL).exists():
-                running.note_time()
+                running.time.note()
 
 
 class _Search:
@@ -70,48 +72,26 @@ class _Search:
         self.study = request.study(folder)
         self.families = {family.recipe: family for family in request.families}
         self.study.check_same(request.fingerprint())
-        self.used_before = self.study.seconds
+        self.time = Spending(request, self.study, server)
         self._longest = 0.0
         self.baselines: tuple[Entry, ...] = ()
         self.members: list[Member] = []
-        server.waiting = every(NOTED, self.note_time)
-        if self.study.noted("start") is None:
-            self.study.note("start", self.used)
-        self.trial_seconds: float | None = self.study.noted("trial_seconds")
-        if self.trial_seconds is None and request.budget is not None:
-            self._give_trials(request.budget.trial(self.used))
-
-    @property
-    def used(self) -> float:
-        """Seconds since the search was called, without the time in which it did not run; of CPUs, if they are limited.
-
-        The CPU time of a run counts when it has ended.
-        """
-        budget = self.request.budget or Budget(math.inf)
-        return self.used_before + budget.since(self.request.began) + (self.server.cpu_seconds if budget.is_cpu else 0.0)
-
-    def _give_trials(self, seconds: float) -> None:
-        self.trial_seconds = seconds
-        self.study.note("trial_seconds", seconds)
-
-    def note_time(self) -> None:
-        """Keeps the time that was used for a later start."""
-        self.study.note_seconds(self.used)
+        server.waiting = every(NOTED, self.time.note)
 
     def run(self) -> dict[str, Any]:
         """Trials, final run, decoding settings, test scores."""
         if before := self.study.records():
-            trials = "trial" if len(before) == 1 else "trials"
-            tell(f"resumed     the search in {self.folder}, of {len(before)} {trials} and {duration(self.used)} so far")
+            done = f"{len(before)} trial{'s' * (len(before) != 1)} and {duration(self.time.used)}"
+            tell(f"resumed     the search in {self.folder}, of {done} so far")
         self._try_all()
         self._keep_interrupted()
-        self.note_time()
+        self.time.note()
         self._compare()
         chosen = self._chosen()
-        if self._left() > 0:
+        if self.time.left() > 0:
             chosen = averaged(chosen, self.request)
-        if self._left() > 0:
-            chosen = tuned(chosen, self.request, self._left)
+        if self.time.left() > 0:
+            chosen = tuned(chosen, self.request, self.time.left)
         elif self.request.decoding:
             tell("decoding    not tuned: no time was left")
         found = close(chosen, self.request, self.server)
@@ -157,36 +137,21 @@ class _Search:
     def _whole(self) -> list[TrialRecord]:
         return [record for record in self.study.ranked() if record.state == COMPLETE]  # none that was stopped
 
-    @property
-    def _closing(self) -> float:
-        """Seconds for the final scores and the leaderboard, by what the trials took for theirs."""
-        return SPARE * (self.study.noted("closing") or 0.0) + DRAWING * self.study.noted("start")
-
-    def _left(self) -> float:
-        """Seconds for averages and decoding settings, each of which takes about as long as the final scores."""
-        budget = self.request.budget
-        return math.inf if budget is None else budget.total - self.used - 2 * self._closing
-
-    def _has_time(self) -> bool:
-        """Whether one more trial may begin; the first one always does."""
-        budget = self.request.budget
-        if budget is None or not self.study.records():
-            return True
-        used = self.used
-        return used < budget.search and used + (self.trial_seconds or 0.0) + self._closing < budget.total
-
     def _try_all(self) -> None:
-        if (before := self.study.records()) and not self._has_time() and self.request.budget is not None:
+        if (before := self.study.records()) and not self.time.has_time() and self.request.budget is not None:
             took = max(record.seconds for record in before)
-            left = max(0.0, self.request.budget.total - self.used)
+            left = max(0.0, self.request.budget.total - self.time.used)
             tell(f"no time for a further trial: {left:.0f} s are left, and the longest one took {took:.0f} s")
-        while self._has_time():
+        while self.time.has_time():
             trial = self.study.next_trial()
             if trial is None:
                 break
             record = self._try(trial)
+            if record.state == RUNNING:
+                tell(f"{record.folder}  {record.reason}; it is started again")
+                continue
             tell(line_of(record, self.request.goal))
-            self.note_time()
+            self.time.note()
             write_leaderboard(self.folder, self._entries(), self.request.goal, {})
             self._check(record)
             self._compare()
@@ -207,7 +172,7 @@ class _Search:
         short = {record.recipe for record in records if record.needed is not None}
         tried = {record.recipe for record in records if record.needed is None}
         # With time left, the number of trials was reached.
-        untried = short if self._has_time() else set(self.families)
+        untried = short if self.time.has_time() else set(self.families)
         missing = [name for name in self.families if name in untried - tried]
         if budget is None or not missing:
             return
@@ -225,18 +190,27 @@ class _Search:
         self.baselines = tuple(Entry(**entry) for entry in self.study.noted("baselines"))
 
     def _try(self, trial: Any) -> TrialRecord:
-        """Runs one trial to its end, or until it is stopped."""
+        """Runs one trial to its end, or until it is stopped; one that was killed from outside is still running then.
+
+        Raises:
+            InputError: the disk is full, so that no other trial would do better.
+        """
         record = self.study.record(trial)
         ending = self._run(trial, record)
+        if ending.code < 0 and not ending.stopped:
+            return dataclasses.replace(record, reason=ending.reason)
+        if os.strerror(errno.ENOSPC) in ending.reason:
+            self.study.leave(trial)
+            raise InputError(f"{self.folder}: {ending.reason}; with room on the disk the same command goes on")
         budget, needed = self.request.budget, needed_seconds(ending.reason)
         if budget is not None and needed is not None:
-            if self.used + needed > budget.search:
+            if self.time.used + needed > budget.search:
                 self._refuse_little_time(budget, needed)
                 self._longest = max(self._longest, needed)
                 reason = f"too little time was left: a trial needs {duration(needed)}"
                 ending = dataclasses.replace(ending, reason=reason)
             else:
-                self._give_trials(needed)
+                self.time.give_trials(needed)
                 ending, needed = self._run(trial, record), None
         state = ending.state if needed is None else SKIPPED
         self.study.tell(
@@ -262,29 +236,20 @@ class _Search:
             return not self.study.report(trial, progress.share, progress.value)
 
         def note_times() -> None:
-            self.note_time()
-            self.study.note_trial_seconds(trial, record.seconds + self.used - before)
+            self.time.note()
+            self.study.note_trial_seconds(trial, record.seconds + self.time.used - before)
 
-        before, usual = self.used, self.server.waiting
+        before, usual = self.time.used, self.server.waiting
         self.server.waiting = every(NOTED, note_times)
         try:
-            ending = follow(self.server, folder, self.request.goal, self._seconds_for_trial(), is_worth)
+            ending = follow(self.server, folder, self.request.goal, self.time.for_trial(), is_worth)
         except (KeyboardInterrupt, SystemExit):
             self.study.leave(trial)
             raise
-        self.server.waiting, took = usual, self.used - before
+        self.server.waiting, took = usual, self.time.used - before
         if ending.code == 0:
-            self._measure_end(folder, took)
+            self.time.measure_end(folder, took)
         return dataclasses.replace(ending, seconds=took)
-
-    def _measure_end(self, folder: Path, took: float) -> None:
-        """Notes what a run needs beside its steps, by a trial that `took` so long of the budget's time."""
-        self.study.note(f"took {folder.name}", took)
-        budget, checkpoints = self.request.budget, list_checkpoints(folder)
-        meter = State.load(checkpoints[-1]).budget.get(budget.name) if budget and checkpoints else None
-        if meter:
-            seconds = closing_seconds(meter, took, self.request.test_share)
-            self.study.note("closing", max(seconds, self.study.noted("closing") or 0.0))
 
     def _refuse_little_time(self, budget: Budget, needed: float) -> None:
         """Ends a search whose first trial has no room.
@@ -293,7 +258,7 @@ class _Search:
             InputError: says how much it needs.
         """
         if not self.study.ranked():
-            raise TooLittleTimeError(str(budget.refusal(self.used, needed)))
+            raise TooLittleTimeError(str(budget.refusal(self.time.used, needed)))
 
     def _clear(self) -> None:
         """Removes the checkpoints of trials that are neither running nor among the best, which fill a disk."""
@@ -307,18 +272,11 @@ class _Search:
     def trial_values(self, record: TrialRecord) -> dict[str, Any]:
         """The flags of a trial."""
         family = self.families[record.recipe]
-        budget, seconds = self.request.budget, self.trial_seconds
+        budget, seconds = self.request.budget, self.time.trial
         planned = budget is not None and seconds is not None and budget.name in family.base
         timed = {budget.name: f"{max(0.1, seconds):.1f}s"} if planned and budget and seconds is not None else {}
         own = family.given | timed | {"save_total_limit": 1} | family.held(record.settings) | record.settings
         return self.request.of_family(family.base) | own
-
-    def _seconds_for_trial(self) -> float:
-        """After which a trial is stopped in any case: a little more than the search has left."""
-        budget = self.request.budget
-        if budget is None or budget.is_cpu:  # the clock does not tell CPU time, which the run itself keeps to
-            return math.inf
-        return max(budget.search - self.used, self.trial_seconds or 0.0) * 1.1
 
     def _check(self, record: TrialRecord) -> None:
         """Ends a search that can give nothing.
@@ -362,8 +320,8 @@ class _Search:
         held = family.held(best.settings)
         chosen = Chosen(best.recipe, folder, values, family.base, best.value or 0.0, held=held)
         if self.request.ensemble and self.request.budget is not None:
-            needed = self.study.noted(f"took {best.folder}") or self.trial_seconds or 0.0
-            self.members = other_seeds(chosen, self.request, self.server, needed, self._left_for_training)
+            needed = self.study.noted(f"took {best.folder}") or self.time.trial or 0.0
+            self.members = other_seeds(chosen, self.request, self.server, needed, self.time.for_runs)
         if not self.members:
             return self._longer(chosen)
         first, goal = self.members[0], self.request.goal
@@ -371,14 +329,9 @@ class _Search:
             return dataclasses.replace(chosen, folder=first.folder, score=first.score)
         return chosen
 
-    def _left_for_training(self) -> float:
-        """Seconds for further runs of the best settings."""
-        budget = self.request.budget
-        return 0.0 if budget is None else budget.for_runs(self.used, self._closing)
-
     def _longer(self, chosen: Chosen) -> Chosen:
-        """The best of the trial and longer runs with its settings; one more where there is time for a longer one yet."""
-        seconds, trial = self._left_for_training(), self.trial_seconds or 0.0
+        """The best of the trial and longer runs with its settings; one more where there is much more time now."""
+        seconds, trial = self.time.for_runs(), self.time.trial or 0.0
         room = seconds if self.request.budget is not None and seconds >= LONGER * trial else None
         first = self.folder / f"final-{chosen.folder.name}"
         runs = [first, *sorted(self.folder.glob(f"{first.name}-*"))]
@@ -388,10 +341,10 @@ class _Search:
         if room is not None and not progress_of(runs[-1], self.request.goal).finished:
             self.study.note(f"limit of {runs[-1].name}", room)
         for run in runs:
-            before, name = self.used, f"seconds of {run.name}"
+            before, name = self.time.used, f"seconds of {run.name}"
             chosen = longer_run(chosen, self.request, self.server, run, room)
             if self.study.noted(name) is None and progress_of(run, self.request.goal).finished:
-                self.study.note(name, self.used - before)
+                self.study.note(name, self.time.used - before)
         return chosen
 
     def _entries(self) -> list[Entry]:

@@ -185,6 +185,45 @@ def test_an_interrupted_search_says_how_it_goes_on_however_often(trainer, tmp_pa
     assert (found["run"], found["scores"]["eval_chrf"]) == ("000-rnn", 18)
 
 
+def test_a_trial_that_is_killed_is_started_again_a_few_times(trainer, tmp_path, monkeypatch, capsys):
+    kills = {"000-rnn": 1, "001-rnn": 9}
+
+    def poll(self, seconds):
+        name = self.folder.name
+        if self.step == 4 and kills.get(name, 0) > 0:
+            kills[name] -= 1
+            return -9
+        return Trainer.poll(self, seconds)
+
+    monkeypatch.setattr(searching, "TrainServer", type("Killed", (Trainer,), {"poll": poll}))
+    found = searching.search(request(tmp_path, [2, 5, 1]))
+    assert (found["settings"], kills["001-rnn"]) == ({}, 6)
+    board = json.loads((tmp_path / "search/leaderboard.json").read_text())["systems"]
+    assert {s["name"]: s["state"] for s in board} | {"002-rnn": ""} == {
+        "final": "complete", "000-rnn": "complete", "001-rnn": "failed", "002-rnn": ""
+    }  # fmt: skip
+    told = capsys.readouterr().err
+    assert told.count("000-rnn  ended by SIGKILL, as where memory runs out; it is started again\n") == 1
+    assert told.count("001-rnn  ended by SIGKILL") == 3
+
+
+def test_a_full_disk_ends_a_search_that_goes_on_when_there_is_room(trainer, tmp_path, monkeypatch):
+    def poll(self, seconds):
+        if self.step == 4 and full:
+            (self.folder / OUTPUT).write_text("error: checkpoint-4: No space left on device\n")
+            return 2
+        return Trainer.poll(self, seconds)
+
+    full = True
+    monkeypatch.setattr(searching, "TrainServer", type("Full", (Trainer,), {"poll": poll}))
+    for _ in range(5):
+        with pytest.raises(InputError, match="No space left on device; with room on the disk the same command goes"):
+            searching.search(request(tmp_path, [2, 5]))
+    full = False
+    found = searching.search(request(tmp_path, [2, 5]))
+    assert (found["settings"], found["scores"]["eval_chrf"]) == ({"gain": 5}, 45)
+
+
 def test_a_trial_interrupted_before_its_first_score_is_named(trainer, tmp_path, monkeypatch):
     def interrupted(self, gain):
         raise KeyboardInterrupt
@@ -245,7 +284,7 @@ def test_a_trial_is_given_the_time_that_it_says_it_needs(trainer, tmp_path):
 def test_families_without_time_are_named_with_the_time_that_they_need(trainer, tmp_path, capsys, monkeypatch):
     def busy(self, trial):
         record = tried(self, trial)
-        self.used_before += 60
+        self.time.used_before += 60
         return record
 
     tried = searching._Search._try
