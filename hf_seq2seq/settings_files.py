@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from hf_seq2seq.errors import InputError, nearest
 
+MOST_VALUES = 1_000_000
+"""Values in a YAML file, with those that its aliases repeat."""
 AS_WRITTEN: dict[str, Any] = {"sort_keys": False, "allow_unicode": True}
 
 
@@ -134,6 +136,22 @@ def explained_yaml(place: str | Path) -> Iterator[None]:
         raise InputError(f"{place}: nested too deep") from None
 
 
+def check_size(value: Any, place: str) -> None:
+    """Rejects YAML whose aliases stand for very many values, of which a message alone would fill the memory.
+
+    Raises:
+        InputError: there are more than `MOST_VALUES`, each counted as often as it is referred to.
+    """
+    waiting, count = [value], 0
+    while waiting:
+        item = waiting.pop()
+        inner = [*item.values()] if isinstance(item, dict) else item if isinstance(item, list) else []
+        waiting += inner
+        count += len(inner)
+        if count > MOST_VALUES:
+            raise InputError(f"{place}: stands for more than {MOST_VALUES:,} values")
+
+
 def read_yaml_object(path: str | Path) -> dict[str, Any]:
     """Reads a YAML file with a mapping, keeping its values unchanged.
 
@@ -146,6 +164,7 @@ def read_yaml_object(path: str | Path) -> dict[str, Any]:
         text = Path(path).read_text(encoding="utf-8")
     with explained_yaml(path):
         found = yaml.safe_load(text)
+    check_size(found, str(path))
     if not isinstance(found, dict):
         raise InputError(f"{path}: needs lines such as 'learning_rate: 3e-4'")
     return found
@@ -225,8 +244,10 @@ def _as_typed() -> Any:
 def _value(path: str, key: str, node: Any) -> Any:
     import yaml
 
+    line = node.start_mark.line + 1
     try:
-        return _as_typed()("").construct_object(node, deep=True)
+        value = _as_typed()("").construct_object(node, deep=True)
     except (yaml.YAMLError, ValueError) as error:
-        line = node.start_mark.line + 1
         raise InputError(f"{path}:{line}: {key!r} is not a plain value ({str(error).splitlines()[0]})") from None
+    check_size(value, f"{path}:{line}: {key!r}")
+    return value

@@ -7,6 +7,9 @@ import pytest
 
 GOOD = "recipe: rnn\ntrain_file: good.tsv\n"
 DEEP = 3000
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10)
+)
 YAML: dict[str, str | bytes] = {
     "deep list": "train_file: " + "[" * DEEP + "]" * DEEP,
     "deep mapping": "".join(f"{' ' * n}a:\n" for n in range(DEEP)),
@@ -17,6 +20,7 @@ YAML: dict[str, str | bytes] = {
     "scalar": "good.tsv\n",
     "number": "7\n",
     "two documents": "seed: 1\n---\nseed: 2\n",
+    "aliases of aliases": BOMB + "source_prefix: *a9\n",
     "anchor to itself": "train_file: &a [*a]\n",
     "unknown anchor": "seed: *b\n",
     "python tag": "seed: !!python/object/apply:os.system ['echo hi']\n",

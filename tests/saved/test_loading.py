@@ -28,6 +28,9 @@ def rewrite(path: Path, **values: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
+ALIASES = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+
+
 @pytest.mark.parametrize("family", ["t5", "bart", "rnn"])
 def test_a_saved_model_gives_the_same_texts(
     family: str, make_model: Callable[[str], Any], tokenizers: Tokenizers, texts: list[str], tmp_path: Path
@@ -158,6 +161,7 @@ def test_a_name_on_the_hub_while_offline() -> None:
         (lambda f: [p.unlink() for p in f.glob("tokenizer*")], "contains a model, but no tokenizer"),
         (lambda f: rewrite(f / "config.json", d_ff=48), "the weights do not fit"),
         (lambda f: (f / "run.yaml").write_text("a: [1"), "run.yaml:1: not YAML"),
+        (lambda f: (f / "run.yaml").write_text(ALIASES), "run.yaml: stands for more than 1,000,000 values"),
         (lambda f: (f / "run.yaml").write_text("- 1"), "run.yaml: needs lines such as"),
     ],
 )
