@@ -87,6 +87,8 @@ def load_splits(
         percentage = share(used, count) if share and given is None else given
         if percentage:
             splits["train"], splits["validation"] = _held_out(splits, percentage, classes)
+    elif "train" in splits and sources.validation_split_percentage:
+        logger.warning("--validation-split-percentage: no effect beside other validation rows")
     return _all_capped(splits, sources, classes)
 
 

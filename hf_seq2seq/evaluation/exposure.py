@@ -214,11 +214,10 @@ class Exposure:
     def lines(self) -> list[str]:
         """A table by position, and what it says."""
         head = "position  rows  loss after reference  after own output     gap  accumulated"
+        columns = (self.rows, self.reference, self.own, self.own - self.reference, self.accumulated)
         found = [
-            f"{place:8}  {rows:4}  {reference:20.3f}  {own:16.3f}  {own - reference:6.3f}  {accumulated:11.4f}"
-            for place, (rows, reference, own, accumulated) in enumerate(
-                zip(self.rows, self.reference, self.own, self.accumulated, strict=True), 1
-            )
+            f"{place:8}  {rows:4}  " + "  ".join(map(_number, figures, (20, 16, 6, 11), (3, 3, 3, 4)))
+            for place, (rows, *figures) in enumerate(zip(*columns, strict=True), 1)
         ]
         return [head, *found, f"accumulation of errors: {self.growth}{self._fit_told()}"]
 
@@ -269,3 +268,7 @@ class PositionSums:
             rounded = {name: round(value, 6) + 0.0 for name, value in (means | {"high": mean + error}).items()}
             found.append({"position": place, "rows": int(rows)} | rounded)
         return found
+
+
+def _number(value: float, width: int, digits: int) -> str:
+    return f"{'–':>{width}}" if math.isnan(value) else f"{value:{width}.{digits}f}"

@@ -63,7 +63,10 @@ def ensembled(
     from hf_seq2seq.api.models import load
 
     began, model = time.monotonic(), load(request.output_dir)
-    others = (trial for trial in trials if trial != chosen.folder and list_checkpoints(trial))
+    others = [trial for trial in trials if trial != chosen.folder and list_checkpoints(trial)]
+    if not others:
+        tell("ensemble    none: no other trial has run to its end; give more time or trials")
+        return None
     fitting = list(islice((trial for trial in others if _fits(model, best_checkpoint(trial))), 2 * request.ensemble))
     if not fitting:
         tell("ensemble    no other trial has the vocabulary of the best model; search without the tokenizer")

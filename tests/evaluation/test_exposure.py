@@ -114,6 +114,7 @@ def test_a_row_that_ends_stays_at_its_end() -> None:
     assert found.own == pytest.approx([-math.log(0.3), -math.log(0.6), -math.log(0.1)])
     found = row_exposure(lambda p: rows[torch.zeros(len(p), dtype=torch.long)], [0, 1], 2, 5, torch.Generator())
     assert math.isnan(found.own[1])  # its own output ends at once
+    assert "nan" not in "".join(Exposure.of([found]).lines())
     assert found.accumulated[1] == pytest.approx((math.log(0.7) - math.log(0.2)) * 0.3)
 
 
