@@ -81,7 +81,7 @@ def tuned(chosen: Chosen, request: SearchRequest, left: Callable[[], float]) -> 
     model = best_checkpoint(chosen.folder)
     base: dict[str, Any] = {name: chosen.base[name] for name in ("num_beams", "length_penalty") if name in chosen.base}
     base |= {name: value for name, value in request.values.items() if name in base}
-    study = request.output_dir / FOLDER / f"decoding-{chosen.folder.name}"
+    study = request.output_dir / FOLDER / f"decoding-{chosen.folder.name}-{model.name}"
     space = usual(base) if request.decoding == USUAL else request.decoding
     settings, score = DecodingSearch(study, request.validation, request.goal, base, space).best(model, left)
     tell(f"decoding    {describe_settings(settings)}: validation {metric} {score:.4g}")

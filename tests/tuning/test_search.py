@@ -17,7 +17,7 @@ from hf_seq2seq.tuning.budget import Budget, closing_seconds
 from hf_seq2seq.tuning.chosen import Chosen, preferred
 from hf_seq2seq.tuning.decoding_settings import USUAL, DecodingSearch, Validation, ValidationSet, usual
 from hf_seq2seq.tuning.domains import Choices
-from hf_seq2seq.tuning.final import _enough, summary_of, tell_short
+from hf_seq2seq.tuning.final import _enough, summary_of, tell_short, tuned
 from hf_seq2seq.tuning.following import OUTPUT, Goal, best_score, progress_of
 from hf_seq2seq.tuning.leaderboard import Entry
 from hf_seq2seq.tuning.request import SearchRequest
@@ -515,6 +515,28 @@ def test_decoding_settings_start_from_those_of_the_run(tmp_path, monkeypatch):
     space = {"num_beams": USUAL["num_beams"]}
     greedy = DecodingSearch(tmp_path / "other", rows, Goal("exact_match", True), base, space)
     assert greedy.best(tmp_path, lambda: 0.0)[0] == {"num_beams": 1}  # which are not the defaults
+
+
+def test_decoding_settings_are_those_of_a_checkpoint(tmp_path, monkeypatch):
+    """A trial that goes on after an interruption has another one, and its earlier scores do not count."""
+    folders = []
+
+    class Known:
+        def __init__(self, folder, *_):
+            folders.append(folder.name)
+
+        def best(self, model, left):
+            return {}, 1.0
+
+    monkeypatch.setattr("hf_seq2seq.tuning.final.DecodingSearch", Known)
+    asked = request(tmp_path, [2], validation=Validation([]), decoding=USUAL)
+    chosen = Chosen("rnn", tmp_path / "000-rnn", {}, asked.families[0].base, 1.0)
+    for step in (3, 5):
+        checkpoint = chosen.folder / f"checkpoint-{step}"
+        checkpoint.mkdir(parents=True)
+        State(step, 9, best_model_checkpoint=checkpoint.name).save(checkpoint)
+        tuned(chosen, asked, lambda: 1.0)
+    assert folders == ["decoding-000-rnn-checkpoint-3", "decoding-000-rnn-checkpoint-5"]
 
 
 def test_cpu_time_is_that_of_this_process_and_of_its_runs(trainer, tmp_path, monkeypatch):
