@@ -34,6 +34,8 @@ NO_MEMORY = ("can't allocate memory", "out of memory", "not enough memory", "Sto
 """Torch's messages on its devices."""
 COMPLETION = "_HF_SEQ2SEQ_COMPLETE"
 """Set by a shell that wants a half-written line completed."""
+AT_ONCE = 1.0
+"""Seconds within which a signal that comes again is the same one."""
 LINES = 2
 """First line of a message; a path may contain line breaks."""
 
@@ -115,24 +117,29 @@ def open_closed_streams() -> None:
 
 
 def unwind_on_signals() -> None:
-    """Makes SIGTERM and SIGHUP end the process like Ctrl-C, so that half-written files are removed; a second one kills.
+    """Makes SIGTERM and SIGHUP end the process like Ctrl-C, so that half-written files are removed; a later one kills.
 
-    A signal that is ignored, as by nohup, stays ignored. The processes of a launcher, which may wait for each other
-    deep inside a library, end immediately. While a library is being imported, which may catch an exit or be left half
-    imported, the first signal waits for the end of the import.
+    `timeout` sends each signal twice, to the process and to its group: what comes at once counts as one. A signal that
+    is ignored, as by nohup, stays ignored. The processes of a launcher, which may wait for each other deep inside a
+    library, end immediately. While a library is being imported, which may catch an exit or be left half imported, the
+    first signal waits for the end of the import.
     """
-    waiting: set[int] = set()
+    came: dict[int, float] = {}
+    waiting, leaving = set[int](), set[int]()
 
     def leave(number: int, frame: FrameType | None) -> None:
-        if _is_importing(frame):
-            if number in waiting:
+        is_importing, now = _is_importing(frame), time.monotonic()
+        seen = waiting if is_importing else leaving
+        if number in seen:
+            if now - came[number] > AT_ONCE:
                 signal.signal(number, signal.SIG_DFL)
                 os.kill(os.getpid(), number)
-            waiting.add(number)
-            threading.Thread(target=_repeat_after_import, args=(number,), daemon=True).start()
             return
-        signal.signal(number, signal.SIG_DFL)
-        sys.exit(128 + number)
+        seen.add(number)
+        came[number] = now
+        if not is_importing:
+            sys.exit(128 + number)
+        threading.Thread(target=_repeat_after_import, args=(number,), daemon=True).start()
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         if rank() is None and signal.getsignal(number) == signal.SIG_DFL:

@@ -76,7 +76,7 @@ def clean(*, values: Values) -> None:
     read = read_pair_rows(data)
     columns = (read.source, read.target)
     seen = sides_of_files(config.rules.against, data, columns) if config.rules.against else None
-    cleaner = Cleaner(config.rules, languages, seen, read.labels)
+    cleaner = Cleaner(config.rules, languages, seen, read.labels, read.spaced)
     if read.labels:
         detail = f"{', '.join(OF_LABELS)} see them, all other rules the texts alone"
         logger.warning("%s: the %ss are few different texts, as labels are; %s", read.place, read.labels, detail)

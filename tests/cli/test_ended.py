@@ -60,6 +60,26 @@ def test_an_import_that_catches_everything_does_not_hide_a_signal(tmp_path: Path
     assert ended.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("later", "code", "said"), [(0.0, 128 + signal.SIGTERM, "unwound\n"), (1.5, -signal.SIGTERM, "")]
+)
+def test_a_signal_sent_twice_at_once_is_one_and_a_later_one_kills(later: float, code: int, said: str) -> None:
+    """As `timeout` sends it, to the process and to its group."""
+    program = (
+        "import time\nfrom hf_seq2seq.cli.app import unwind_on_signals\nunwind_on_signals()\n"
+        "try:\n    print('begun', flush=True)\n    time.sleep(60)\n"
+        "finally:\n    time.sleep(4)\n    print('unwound', flush=True)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGTERM)
+        time.sleep(later or 0.05)
+        process.send_signal(signal.SIGTERM)
+        rest, _ = process.communicate(timeout=60)
+    assert (process.returncode, rest) == (code, said)
+
+
 def test_nohup_is_heeded(recipe: Path) -> None:
     program = "import signal, os, time\n    os.kill(os.getpid(), signal.SIGHUP)\n    print('alive')"
     recipe.write_text(recipe.read_text().replace("print(flatten(config))", program))

@@ -34,6 +34,7 @@ class Cleaner:
         languages: of "source" and "target".
         seen: what --against contains, if it is given.
         labels: the side that is labels, if one is; most rules see the other side alone.
+        spaced: the sides whose texts have several words.
 
     Attributes:
         rows: pairs seen.
@@ -49,8 +50,9 @@ class Cleaner:
         languages: Mapping[str, str | None],
         seen: Seen | None = None,
         labels: str | None = None,
+        spaced: frozenset[str] = frozenset(),
     ) -> None:
-        self.rules: dict[str, Rule] = make_rules(options, languages, seen)
+        self.rules: dict[str, Rule] = make_rules(options, languages, seen, spaced)
         self.rows, self._labels = 0, labels
         self.dropped = dict.fromkeys(self.rules, 0)
 

@@ -11,7 +11,7 @@ from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.cleaning.cleaner import NOT_TEXT, Cleaner
 from hf_seq2seq.data.cleaning.normal_form import hash_of
 from hf_seq2seq.data.cleaning.options import SIDES
-from hf_seq2seq.data.cleaning.rules import Pair
+from hf_seq2seq.data.cleaning.rules import Pair, are_spaced
 from hf_seq2seq.data.columns.finding import cell
 from hf_seq2seq.data.columns.headers import Header, numbered
 from hf_seq2seq.data.columns.templates import about, fill, template_columns
@@ -47,6 +47,7 @@ class PairRows:
         context: the column of a question's context.
         target: the column of the target.
         labels: the side, "source" or "target", that is labels; None for pairs of texts.
+        spaced: the sides whose texts mostly have several words, in which `nan` is none.
     """
 
     rows: Iterator[Row]
@@ -58,6 +59,7 @@ class PairRows:
     context: str | None
     target: str
     labels: str | None = None
+    spaced: frozenset[str] = frozenset()
 
     def pair(self, row: Row) -> Pair:
         """The source and the target of a row; of several targets the first, on which models are trained.
@@ -131,18 +133,14 @@ def _with_columns(rows: Iterator[Row], data: PairData, place: str, schema: Any =
     shape = Shape(names, schema=schema)
     first = list(islice(rows, ROWS_FOR_LABELS))
     found = PairRows(chain(first, rows), "jsonl", shape, place, template, source, data.context_column, target)
-    return replace(found, labels=_label_side(found, first))
-
-
-def _label_side(read: PairRows, first: Sequence[Row]) -> str | None:
-    """The side that is labels in the first rows; None if neither is, or both."""
     pairs = []
     for row in first:
         with suppress(InputError):  # which is counted when the row's turn comes
-            pairs.append(read.pair(row))
+            pairs.append(found.pair(row))
     texts = {side: [str(getattr(pair, side)) for pair in pairs] for side in SIDES}
-    found = [side for side in SIDES if different_labels(texts[side], len(pairs))]
-    return found[0] if len(found) == 1 else None
+    labels = [side for side in SIDES if different_labels(texts[side], len(pairs))]
+    spaced = frozenset(side for side in SIDES if are_spaced(texts[side]))
+    return replace(found, labels=labels[0] if len(labels) == 1 else None, spaced=spaced)
 
 
 def _of_data_set(rows: Any, data: PairData, place: str) -> PairRows:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from hf_seq2seq.data.cells import NANS
 from hf_seq2seq.data.cleaning.encodings import broken_part
 from hf_seq2seq.data.cleaning.languages import Identify, language_code, language_identifier
 from hf_seq2seq.data.cleaning.normal_form import hash_of
@@ -15,6 +16,7 @@ from hf_seq2seq.data.cleaning.scripts import script_words, share_in_script
 from hf_seq2seq.data.tokenizers.unicode_text import IDEOGRAMS, character_class, is_blank
 from hf_seq2seq.errors import InputError
 
+_SPACED = re.compile(r"\S\s+\S")
 _IDEOGRAM = re.compile(f"[{character_class(IDEOGRAMS)}]")
 
 
@@ -35,9 +37,28 @@ Seen = Mapping[str, frozenset[int]]
 """Hashes of the sources and of the targets of other files."""
 
 
-def empty(pair: Pair) -> str | None:
-    """A side in which there is nothing to see."""
-    return next((f"the {side} is empty" for side, text in pair.sides() if is_blank(text)), None)
+def empty(spaced: frozenset[str] = frozenset()) -> Rule:
+    """A side in which there is nothing to see.
+
+    Args:
+        spaced: sides of several words, where `nan` is no word: pandas writes it for a missing text.
+    """
+
+    def why(pair: Pair) -> str | None:
+        for side, text in pair.sides():
+            if is_blank(text):
+                return f"the {side} is empty"
+            if side in spaced and text.strip() in NANS:
+                return f"the {side} is {text.strip()!r}, which stands for a missing text"
+        return None
+
+    return why
+
+
+def are_spaced(texts: Iterable[str]) -> bool:
+    """Whether at least half of the texts have several words, so that `nan` stands for a missing one, as in training."""
+    there = [text for text in texts if text.strip() not in NANS]
+    return bool(there) and 2 * sum(_SPACED.search(text) is not None for text in there) >= len(there)
 
 
 def broken_encoding(pair: Pair) -> str | None:
@@ -160,20 +181,26 @@ def duplicate(unique: Sequence[str]) -> Rule:
     return why
 
 
-def make_rules(options: Cleaning, languages: Mapping[str, str | None], seen: Seen | None) -> dict[str, Rule]:
+def make_rules(
+    options: Cleaning,
+    languages: Mapping[str, str | None],
+    seen: Seen | None,
+    spaced: frozenset[str] = frozenset(),
+) -> dict[str, Rule]:
     """The rules that apply, by name, in order.
 
     Args:
         options: their options.
         languages: of the sides.
         seen: what --against contains, if it is given.
+        spaced: sides of several words.
 
     Raises:
         InputError: options are incompatible, or a package is missing.
     """
     options.check()
     makers: dict[str, Callable[[], Rule]] = {
-        "empty": lambda: empty,
+        "empty": lambda: empty(spaced),
         "broken_encoding": lambda: broken_encoding,
         "identical": lambda: identical,
         "length": lambda: length(options),

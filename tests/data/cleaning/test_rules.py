@@ -8,7 +8,7 @@ from hf_seq2seq.data.cleaning.cleaner import Cleaner, describe
 from hf_seq2seq.data.cleaning.encodings import broken_part
 from hf_seq2seq.data.cleaning.normal_form import hash_of, normal_form
 from hf_seq2seq.data.cleaning.options import RULES, Cleaning
-from hf_seq2seq.data.cleaning.rules import Pair, count_words
+from hf_seq2seq.data.cleaning.rules import Pair, are_spaced, count_words, empty
 from hf_seq2seq.errors import InputError
 
 SOUND = Pair("Ein Hund schläft.", "A dog sleeps.")
@@ -157,3 +157,13 @@ def test_without_a_package_for_languages_one_line_names_it(monkeypatch: pytest.M
         InputError, match=r"^--check-language: needs one more package: pip install 'hf-seq2seq\[langid\]'$"
     ):
         Cleaner(Cleaning(check_language=True), {"source": "de", "target": None})
+
+
+def test_a_missing_text_that_pandas_wrote_is_empty_among_sentences_and_a_word_among_words() -> None:
+    sentences, words = ["a man", "nan", "two dogs"], ["nan", "dog", "cat house", "x"]
+    assert (are_spaced(sentences), are_spaced(words), are_spaced(["nan"])) == (True, False, False)
+    why = empty(frozenset({"target"}))
+    assert why(Pair("ein Mann", " NaN ")) == "the target is 'NaN', which stands for a missing text"
+    assert why(Pair("nan", "n a n")) is None
+    assert why(Pair("ein Mann", "nan bread")) is None
+    assert empty()(Pair("ein Mann", "nan")) is None
