@@ -13,7 +13,7 @@ import torch
 from accelerate import Accelerator
 
 from hf_seq2seq.clocks import clocks
-from hf_seq2seq.configs import Schedule
+from hf_seq2seq.configs import RunConfig, Schedule
 from hf_seq2seq.data.evaluation_sets import rows_of, sets_of
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import MANY, flag
@@ -48,6 +48,8 @@ MEMORY = 50
 """Steps after which a step's time counts by a third in the estimate."""
 CPU = "max_cpu_time"
 NAMES = ("max_time", CPU)
+FEW_STEPS = 2
+"""It is told if a run has had so many times fewer steps than the defaults plan."""
 KINDS = ("validation", "test")
 CLOSING = 3.0
 """Seconds for the card, the pictures and the intervals of the scores, besides saving and scoring."""
@@ -313,3 +315,31 @@ class Budget:
 def _told(name: str, seconds: float) -> str:
     """A time that was measured against a limit; says so where it is CPU time."""
     return duration(seconds) + " of CPU time" * (name == CPU)
+
+
+def describe_short(config: RunConfig, state: State) -> list[str]:
+    """A line where a limit left a run much fewer steps than its rows ask for, with about the time for all of them."""
+    chosen = {choice.name: choice.value for choice in config.derived}
+    planned = chosen.get("max_steps") or round(chosen.get("num_train_epochs", 0) * state.steps_per_epoch)
+    spent = {name: meter["spent"] / meter["limit"] for name, meter in state.budget.items()}
+    if not spent or state.stopped_early or not is_short(state, planned):
+        return []
+    name = max(spent, key=spent.__getitem__)
+    enough = f"{math.ceil(time_for(state, name, planned) / 60)}m"
+    return [f"{of_planned('the run', state, planned)}; give about {flag(name)} {enough}"]
+
+
+def is_short(state: State, planned: int) -> bool:
+    """Whether a run had much fewer steps than planned."""
+    return 0 < state.global_step * FEW_STEPS < planned
+
+
+def of_planned(what: str, state: State, planned: int) -> str:
+    """How many steps a run had of those that the defaults plan."""
+    return f"{what} had {state.global_step:,} of the {planned:,} steps that the defaults plan for these rows"
+
+
+def time_for(state: State, name: str, planned: int) -> float:
+    """Seconds of a limit in which a run like a finished one has all planned steps."""
+    meter = state.budget[name]
+    return meter["start"] + (meter["spent"] - meter["start"]) * planned / state.global_step

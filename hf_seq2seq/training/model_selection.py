@@ -13,8 +13,10 @@ from hf_seq2seq.training.state import State
 PATIENCE_AT_BEST = 2
 """Evaluations that a run may go on for, to lower its loss, once the score that selects cannot get better."""
 
+SEEN = 0.05
+"""Points by which a final score visibly differs from the best checkpoint's, so that it is told why."""
 NOTABLE = 1.0
-"""Points by which a final score differs notably from the best checkpoint's; less may be chance."""
+"""Points by which it is notably worse; less may be chance."""
 
 
 class Selection:
@@ -109,6 +111,8 @@ class Selection:
             why = f"no evaluation gave {name}" if self._has_validation else "there are no validation rows"
             return f"{why}: the last checkpoint counts as the best"
         best = f"the best checkpoint is {state.best_model_checkpoint}, with {name} {state.best_metric:.4g}"
+        if self._eval_beams is not None and name != "loss":
+            best += f" by {self._eval_beams} beam{'s' * (self._eval_beams != 1)}"
         if state.best_model_checkpoint == "checkpoint-0":
             best = f"no step improved {name} ({state.best_metric:.4g}): the model is that of the start"
             best += "; another --learning-rate or more steps may help"
@@ -137,9 +141,9 @@ class Selection:
         best, value, name = state.best_metric, results.get(f"eval_{self._metric}"), self._metric
         if name == "loss" or best is None or value is None or self._eval_beams in (None, beams):
             return []
-        if abs(best - value) < NOTABLE:
+        if abs(best - value) < SEEN:
             return []
-        worse = value < best if self._greater else value > best
+        worse = (best - value if self._greater else value - best) >= NOTABLE
         return [
             f"{name} of the validation rows: {value:.4g} with --num-beams {beams}, {best:.4g} with --eval-beams "
             f"{self._eval_beams}, by which {state.best_model_checkpoint} was selected"

@@ -31,6 +31,7 @@ from hf_seq2seq.saved.adapters import is_adapted, merge_adapter
 from hf_seq2seq.sections import flag, flatten, section_of
 from hf_seq2seq.task import Predictions, Task
 from hf_seq2seq.training.attention_kernels import use_kernels
+from hf_seq2seq.training.budget import describe_short
 from hf_seq2seq.training.checks import runs_on_cpu
 from hf_seq2seq.training.evaluation import evaluate_and_predict
 from hf_seq2seq.training.files import write_json, write_model
@@ -241,7 +242,7 @@ def save_results(
         if predictions:
             write_predictions(draft, task, predictions)
     intervals = _write_card(folder, task, results, predictions, state.changes)
-    notes = describe_one_label(task)
+    notes = describe_one_label(task) + describe_short(task.config, state)
     if decoding := section_of(task.config, Decoding):
         selection = Selection(task.config.schedule, task, state.steps_per_epoch)
         notes += selection.beside_best(state, results, decoding.num_beams)

@@ -14,6 +14,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import new_folder
 from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
 from hf_seq2seq.sections import flag
+from hf_seq2seq.training.budget import is_short, of_planned, time_for
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.state import State
 from hf_seq2seq.tuning.auto_config import Data
@@ -33,8 +34,6 @@ CLOSING = ("test_file", "max_predict_samples", "push_to_hub", "save_total_limit"
 LIMITS = ("max_time", "max_cpu_time")
 LATE = 1.05
 """A longer run is stopped where it takes so many times its limit, which it keeps to itself."""
-FEW_STEPS = 2
-"""It is told if the best run has had so many times fewer steps than the defaults plan."""
 SCARCELY = 1.25
 """The time that is advised is at least so many times what was given."""
 AVERAGED = 4
@@ -159,20 +158,19 @@ def tell_short(chosen: Chosen, request: SearchRequest) -> None:
         return
     state = State.load(checkpoints[-1])
     planned = chosen.base.get("max_steps") or round((chosen.base.get("num_train_epochs") or 0) * state.steps_per_epoch)
-    if state.stopped_early or not 0 < state.global_step * FEW_STEPS < planned:
+    if state.stopped_early or not is_short(state, planned):
         return
     tell(
-        f"the best run had {state.global_step:,} of the {planned:,} steps that the defaults plan for these rows; give "
-        f"about {flag(budget.name)} {_enough(budget, state, planned)}, or train with the defaults: "
-        f"{_command(chosen, request.values)}"
+        f"{of_planned('the best run', state, planned)}; give about {flag(budget.name)} "
+        f"{_enough(budget, state, planned)}, or train with the defaults: {_command(chosen, request.values)}"
     )
 
 
 def _enough(budget: Budget, state: State, planned: int) -> str:
     """About the time of a search whose last run has all planned steps, in minutes: `10m`."""
-    meter, scale = state.budget.get(budget.name), planned / state.global_step
-    start = meter["start"] if meter else 0.0
-    seconds = budget.for_run(start + (meter["spent"] - start) * scale) if meter else budget.total * scale
+    measured = budget.name in state.budget
+    run = budget.for_run(time_for(state, budget.name, planned)) if measured else 0.0
+    seconds = run or budget.total * planned / state.global_step
     return f"{math.ceil(max(seconds, SCARCELY * budget.total) / 60)}m"
 
 

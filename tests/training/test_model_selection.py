@@ -13,7 +13,10 @@ from hf_seq2seq.configs import Schedule
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import TEXT_METRICS
 from hf_seq2seq.objectives.objective import Guard
+from hf_seq2seq.recipes import rnn
+from hf_seq2seq.sections import Choice
 from hf_seq2seq.task import Task
+from hf_seq2seq.training.budget import describe_short
 from hf_seq2seq.training.checkpoints import list_checkpoints, prune_checkpoints
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.model_selection import Selection
@@ -72,7 +75,10 @@ def test_a_final_score_unlike_the_best_is_explained_by_its_beams(make_task: Make
     assert line.endswith("; try generate --num-beams 1")
     (line,) = selection.beside_best(state, {"eval_exact_match": 9.0}, beams=5)
     assert line.endswith("9 with --num-beams 5, 5 with --eval-beams 1, by which checkpoint-7 was selected")
-    assert not selection.beside_best(state, {"eval_exact_match": 5.5}, beams=5)
+    (line,) = selection.beside_best(state, {"eval_exact_match": 4.5}, beams=5)
+    assert line.endswith("by which checkpoint-7 was selected")  # half a point may be chance
+    assert not selection.beside_best(state, {"eval_exact_match": 5.01}, beams=5)
+    assert selection.outcome(state).endswith("checkpoint-7, with exact_match 5 by 1 beam")
     assert not selection.beside_best(state, {"eval_exact_match": 4.0}, beams=1)  # other reasons than beams
     assert not selection.beside_best(State(), {}, beams=5)
 
@@ -232,3 +238,17 @@ def test_a_guarded_run_is_stopped_says_why_and_resumes_exactly(
     assert seen[6:] == [2, 4, 6]
     assert from_start.guard_start == 50.0
     torch.testing.assert_close(load_file(folder / "checkpoint-6/model.safetensors"), weights, rtol=0, atol=0)
+
+
+def test_a_run_that_its_limit_left_few_steps_says_so_with_the_time_for_all() -> None:
+    """30 s before the first step, 10 s for 10 of 100: 130 s for all; with `--max-steps` nothing is said of a plan."""
+    state = State(
+        global_step=10, max_steps=10, steps_per_epoch=5, budget={"max_time": {"limit": 41, "start": 30, "spent": 40}}
+    )
+    config = rnn.Config(derived=(Choice("max_steps", 100, "rows"),))
+    told = "the run had 10 of the 100 steps that the defaults plan for these rows; give about --max-time 3m"
+    assert describe_short(config, state) == [told]
+    assert describe_short(rnn.Config(derived=(Choice("num_train_epochs", 20.0, "rows"),)), state) == [told]
+    assert not describe_short(rnn.Config(), state)
+    for other in ({"global_step": 50}, {"stopped_early": True}, {"budget": {}}):
+        assert not describe_short(config, dataclasses.replace(state, **other))
