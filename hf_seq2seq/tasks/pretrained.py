@@ -44,6 +44,13 @@ SETTLED = (
 SIZES = re.compile(r"layers?$|heads?$|_dim$|^d_|_size$|_buckets$|^n_|^num_")
 """Names of sizes, which are 1 at the least."""
 
+OF_RECIPES = {
+    **{"rnn-seq2seq": "rnn", "transformer-seq2seq": "transformer", "transformer-encoder": "bert_classifier"},
+    **{"transformer-decoder": "gpt", "t5": "t5", "bart": "bart", "mbart": "bart", "pegasus": "pegasus"},
+    **{"bert": "bert_classifier", "roberta": "bert_classifier"},
+}
+"""The recipes of types of models that more than one could load, or only one."""
+
 
 def check_start(recipe: str, config: PretrainedRun) -> None:
     """Rejects an invalid start: both or neither of a checkpoint and random weights, or two vocabularies.
@@ -145,7 +152,7 @@ def load_pretrained(
     with explained(name):
         config = AutoConfig.from_pretrained(name, **where)
         check_config(name, config)
-        _check_family(name, config, recipe, families)
+        _check_family(name, config, recipe, families, auto)
         _override(config, source, changes)
         options: dict[str, Any] = {"ignore_mismatched_sizes": True} if "id2label" in changes else {}
         options |= quantization or {}
@@ -156,9 +163,29 @@ def load_pretrained(
     return loaded, fresh_modules(loaded, [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
 
 
-def _check_family(name: str, config: "PreTrainedConfig", recipe: str, families: tuple[str, ...]) -> None:
-    if families and config.model_type not in families:
-        raise InputError(f"{name}: is a {config.model_type!r} checkpoint; {recipe} trains {', '.join(families)}")
+def _check_family(
+    name: str, config: "PreTrainedConfig", recipe: str, families: tuple[str, ...], auto: Any = None
+) -> None:
+    kind = config.model_type
+    if families and kind not in families:
+        raise InputError(f"{name}: is a {kind!r} checkpoint; {recipe} trains {', '.join(families)}{_taken_by(kind)}")
+    if families or auto is None or auto.__name__ in (getattr(config, "auto_map", None) or {}):
+        return
+    if type(config) not in auto._model_mapping:
+        raise InputError(f"{name}: is a {kind!r} checkpoint, which {recipe} does not train{_taken_by(kind)}")
+
+
+def _taken_by(kind: str) -> str:
+    """The recipe that trains a type of models, for a message."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+    )
+
+    own = OF_RECIPES.get(kind)
+    own = own or ("seq2seq" if kind in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES else None)
+    own = own or ("gpt" if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES else None)
+    return f"; `train {own}` takes it" if own else ""
 
 
 def _override(config: "PreTrainedConfig", source: Pretrained, changes: dict[str, Any]) -> None:

@@ -127,6 +127,15 @@ def test_overlap_is_found_by_the_names_of_columns_in_any_order(command, tmp_path
     assert counts["kept"] == 1
 
 
+def test_overlap_with_a_file_of_other_columns(command, tmp_path: Path) -> None:
+    """Flags name columns of the input; a file that lacks them is read by its own."""
+    (tmp_path / "in.csv").write_text("Deutsch,English\nEin Hund,A dog\nEin Haus,A house\n")
+    (tmp_path / "test.csv").write_text("source,target\nein hund,one dog\n")
+    flags = ["--source-column", "Deutsch", "--target-column", "English"]
+    counts = run(command, "--input-file", tmp_path / "in.csv", *flags, "--against", tmp_path / "test.csv")
+    assert (counts["kept"], counts["dropped"]["overlap"]) == (1, 1)
+
+
 def test_a_carriage_return_is_read_again(command, tmp_path: Path) -> None:
     row = {"source": "one two\rthree four", "target": "eins zwei drei vier"}
     (tmp_path / "in.jsonl").write_text(json.dumps(row) + "\n")

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForSeq2SeqLM, AutoModelForSequenceClassification, BertConfig
 
+from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import bart, pegasus, t5
 from hf_seq2seq.sections import build
+from hf_seq2seq.tasks.pretrained import _check_family
 
 SMALL: dict[str, Any] = {
-    "max_tokens_per_batch": 400, "max_target_length": 10, "metrics": "chrf", "logging_steps": 10,
+    "max_tokens_per_batch": 400, "max_target_length": 10, "metrics": "chrf", "logging_steps": 10, "num_beams": 1,
     "eval_steps": 40,
 }  # fmt: skip
 
@@ -95,6 +98,21 @@ def test_a_checkpoint_of_another_family_is_refused(mbart: str, pair_files: dict[
     for recipe in (t5, pegasus):
         with pytest.raises(InputError, match="is a 'mbart' checkpoint"):
             recipe.prepare(build(recipe.Config, pair_files | {"model_name_or_path": mbart}))
+
+
+def test_a_checkpoint_of_another_kind_names_the_recipe_that_takes_it(
+    mbart: str, pair_files: dict[str, str], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"is a 'mbart' checkpoint; t5 trains t5, mt5, umt5; `train bart` takes it$"):
+        t5.prepare(build(t5.Config, pair_files | {"model_name_or_path": mbart}))
+    config = RnnSeq2SeqConfig(
+        vocab_size=9, auto_map={"AutoModelForSeq2SeqLM": "modeling_rnn.RnnForConditionalGeneration"}
+    )
+    message = "^own: is a 'rnn-seq2seq' checkpoint, which bert_classifier does not train; `train rnn` takes it$"
+    with pytest.raises(InputError, match=message):
+        _check_family("own", config, "bert_classifier", (), AutoModelForSequenceClassification)
+    _check_family("own", config, "seq2seq", (), AutoModelForSeq2SeqLM)
+    _check_family("bert", BertConfig(), "bert_classifier", (), AutoModelForSequenceClassification)
 
 
 def test_language_codes_are_set(mbart: str, pair_files: dict[str, str], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Rows with a source and a target, read one by one, in every format and from every column that training reads."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from hf_seq2seq.data.tabbed_text import split_stream_at_tabs
 from hf_seq2seq.data.text_kinds import different_labels
 from hf_seq2seq.errors import InputError
 
+logger = logging.getLogger(__name__)
 ROWS_FOR_LABELS = 1000
 """First rows in which a side is looked at for labels."""
 
@@ -205,7 +207,8 @@ def sides_of_files(
     Args:
         files: their paths.
         data: the flags of columns and languages.
-        columns: the names of the other rows' columns, which are the same sides here, wherever they stand.
+        columns: the names of the other rows' columns, which are the same sides here, wherever they stand. A file that
+            lacks those named by flags is read by its own.
 
     Raises:
         InputError: a file cannot be read, or its columns cannot be found.
@@ -220,9 +223,12 @@ def sides_of_files(
             for side in SIDES:
                 found[side] |= hashes
             continue
-        own = data
-        if columns and {*columns} <= {*names_of(sample)}:
+        own, names = data, names_of(sample)
+        if columns and {*columns} <= {*names}:
             own = replace(data, source_column=columns[0], target_column=columns[1])
+        elif absent := [name for name in (data.source_column, data.target_column) if name and name not in names]:
+            logger.warning("%s: has no column %s; its columns are found anew", file, ", ".join(map(repr, absent)))
+            own = replace(data, source_column=None, target_column=None)
         pairs = _with_columns(rows, own, file)
         for row in pairs.rows:
             for side, text in (*pairs.pair(row).sides(), *(("target", text) for text in pairs.references(row))):
