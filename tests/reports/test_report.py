@@ -190,6 +190,14 @@ def test_no_line_of_the_summary_ends_in_blanks(recurrent: Path, tmp_path: Path) 
     assert unknown.endswith("1 row   14.3%  no gain: too few rows are left without these (under 20)")
 
 
+def test_the_summary_says_what_to_do_about_the_first_fault(recurrent: Path, tmp_path: Path) -> None:
+    rows = [*ROWS * 8, *[{"source": "xyz", "target": "zyx"}] * 8]
+    found = hf_seq2seq.load(recurrent).analyze(output_dir=tmp_path, **FLAGS | {"test_file": rows, "beam_rows": 0})
+    worst = next(line for line in found.sections["ledger"].numbers["lines"] if line["rows"])
+    assert (worst["gain"] or 0) > 0
+    assert f"against the first of them: {worst['remedy']}" in found.summary()
+
+
 def test_without_references_the_unsupervised_parts_are_left(recurrent: Path, tmp_path: Path) -> None:
     (tmp_path / "test.txt").write_text("\n".join(TEXTS) + "\n")
     flags = FLAGS | {"test_file": str(tmp_path / "test.txt"), "num_beams": 2, "max_new_tokens": 4}
