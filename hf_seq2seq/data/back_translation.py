@@ -5,6 +5,7 @@ https://aclanthology.org/D18-1045 (sampling, noised beams); Caswell et al., 2019
 tag).
 """
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ from hf_seq2seq.data.cleaning.options import Cleaning
 from hf_seq2seq.data.cleaning.rules import Pair, Seen
 from hf_seq2seq.data.files.compression import bare_name
 from hf_seq2seq.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 
 class Line(NamedTuple):
@@ -85,7 +88,7 @@ def make_filters(
 def check_direction(
     model: str, run: Mapping[str, Any], languages: Mapping[str, str | None], input_file: str | None
 ) -> None:
-    """Rejects a reverse model that is known to write or read another language.
+    """Rejects a reverse model that is known to write or read another language; says so where it is not known.
 
     Args:
         model: its folder or name.
@@ -111,6 +114,11 @@ def check_direction(
             f"target side (if the file is {reads}, add --target-lang {reads})"
         )
     known = card_languages(Path(model)) if not (reads or writes) else []
+    if not (reads or writes or known) and (source or target):
+        logger.warning(
+            "%s: does not say what it translates; it must read %s and write %s: see whether the first pairs are right",
+            *(model, target or "the target side", source or "the source side"),
+        )
     for side, code in (("source", source), ("target", target)):
         if code and len(known) > 1 and code not in known:
             raise InputError(f"--{side}-lang {code}: {model} is for {', '.join(known)}, according to its card")

@@ -277,9 +277,12 @@ def test_a_reverse_model_of_other_languages_is_refused(
     assert message in found.err
 
 
-def test_matching_languages_are_taken() -> None:
+def test_matching_languages_are_taken(caplog: pytest.LogCaptureFixture) -> None:
     run = {"source_lang": "en_XX", "target_lang": "de_DE"}
     for languages in ({"source": "de", "target": "en"}, {"source": None, "target": None}):
         check_direction("model", run, languages, "mono.en.gz")
     check_direction("model", run, {"source": None, "target": "en"}, "mono.de")
+    check_direction("model", {}, {"source": None, "target": None}, "mono.de")
+    assert not caplog.records
     check_direction("model", {}, {"source": "de", "target": "en"}, "mono.de")
+    assert "model: does not say what it translates; it must read en and write de: see whether" in caplog.text
