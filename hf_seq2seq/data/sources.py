@@ -290,8 +290,8 @@ def _held_out(splits: Splits, percentage: float, classes: Classes | None) -> tup
         drawn = draw_stratified(classes(rows, place), count, HOLD_OUT_SEED, leave_one=True)
     if not len(drawn):
         raise InputError(
-            f"{place}: no class has two rows; none can be held out for validation; give --problem-type regression "
-            "if the labels are numbers, or --validation-split-percentage 0"
+            f"{place}: no class has two rows; none can be held out for validation; numbers are learned with "
+            "--problem-type regression, texts by `train rnn`; else give --validation-split-percentage 0"
         )
     held_out = np.zeros(len(rows), dtype=bool)
     held_out[drawn] = True
