@@ -39,7 +39,7 @@ def check_file(path: Path) -> None:
     if not path.parent.is_dir():
         raise InputError(f"{path}: no such file; there is no folder {str(path.parent)!r} either")
     names = sorted(entry.name for entry in path.parent.iterdir() if _may_be_meant(path, entry))
-    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.65)
     raise InputError(f"{path}: no such file" + (f"; did you mean {str(path.with_name(close[0]))!r}?" if close else ""))
 
 
