@@ -93,10 +93,9 @@ def distill(teacher: Teacher, *, values: Values) -> None:
         print(f"{options.output_file}: 0 rows; there is nothing to train a student on")
         return
     columns = source_flags(sample, options, settings) | {"target_column": target}
-    student = train_command(str(options.output_file), columns, settings.run)
-    add = "" if "--validation-file" in student else " (add --validation-file with real targets)"
+    add = "" if settings.run.get("validation_file") else " (add --validation-file with real targets)"
     print(f"{options.output_file}: {lines} rows; to train a student on them{add}:")
-    print(f"  {student}")
+    print("  " + train_command(str(options.output_file), columns, settings.run))
 
 
 def with_beams(values: Mapping[str, Any]) -> Values:

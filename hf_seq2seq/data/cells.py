@@ -24,6 +24,8 @@ SAMPLE_ROWS = 100
 SAMPLE_CELLS = 100_000
 """Cells of a sample: of wide rows it has fewer."""
 NANS = ("nan", "NaN")
+SEVERAL_WORDS = r"\S\s+\S"
+"""Found in a text of more than one word."""
 HINTS = {
     "null": "fill it in, or give --skip-empty",
     "number": "write it as text, in quotation marks",
@@ -154,7 +156,7 @@ def written_nans(cells: pa.ChunkedArray, column: str, place: str) -> np.ndarray:
     found: np.ndarray = pa.chunked_array(written, pa.bool_()).to_numpy()
     if not found.any():
         return found
-    spaced = pc.sum(pc.match_substring_regex(cells.cast(nans.type), r"\S\s+\S")).as_py() or 0
+    spaced = pc.sum(pc.match_substring_regex(cells.cast(nans.type), SEVERAL_WORDS)).as_py() or 0
     if 2 * spaced >= len(cells) - found.sum():
         return found
     logger.warning(

@@ -187,9 +187,8 @@ def _ends_with_reply(value: Any) -> bool:
 
 def _column(rows: Dataset, data: PairData) -> str | None:
     """The column of messages, or None if the rows are pairs of text."""
-    names = (
-        [data.source_column] if data.source_column else [name for name in MESSAGE_COLUMNS if name in rows.column_names]
-    )
+    usual = [name for name in MESSAGE_COLUMNS if name in rows.column_names]
+    names = [data.source_column] if data.source_column else usual
     sample = row_sample(rows)
     return next((name for name in names if not any(isinstance(cell(row, name), str) for row in sample)), None)
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from hf_seq2seq.configs import RunConfig
+from hf_seq2seq.data.columns.conventions import OF_LABELS, OF_PAIRS
 from hf_seq2seq.sections import Choice, options
 
 C = TypeVar("C", bound=RunConfig)
@@ -29,9 +30,7 @@ DERIVABLE = frozenset(
         *("learning_rate", "optim", "scale_parameter", "label_smoothing_factor", "num_beams", "eval_beams"),
         *("no_repeat_ngram_size", "eval_steps", "early_stopping_patience", "validation_split_percentage"),
         "max_eval_samples",
-        *("source_prefix", "source_column", "target_column", "context_column", "source_template", "length_penalty"),
-        *("source_lang", "target_lang", "source_lang_column", "target_lang_column"),
-        *("text_column", "text_pair_column", "label_column"),
+        *("length_penalty", "source_prefix", *OF_PAIRS, *OF_LABELS),
     }
 )
 """The options that the rules of this module choose."""

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from hf_seq2seq.data.columns.conventions import OF_LABELS, OF_PAIRS
 from hf_seq2seq.data.evaluation_sets import learned_by_heart
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.options import Rows
-from hf_seq2seq.saved.run_settings import OF_LABELS, OF_PAIRS
 
 logger = logging.getLogger(__name__)
 ONE_SOURCE = ("source_column", "context_column", "source_template")

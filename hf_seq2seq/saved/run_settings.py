@@ -17,12 +17,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 RUN_FILE = "run.yaml"
-OF_PAIRS = (
-    *("source_column", "target_column", "context_column", "source_template"),
-    *("source_lang", "target_lang", "source_lang_column", "target_lang_column"),
-)
-OF_LABELS = ("text_column", "text_pair_column", "label_column")
-"""Options that say what is read of a row of pairs, and of labels."""
 UNBOUNDED = 1_000_000  # a tokenizer without a limit says 1e30
 
 

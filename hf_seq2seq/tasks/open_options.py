@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numpy as np
 
 from hf_seq2seq.configs import Decoding, PairData, PairTokenization, RunConfig, Sources, TextRunConfig
+from hf_seq2seq.data.columns.conventions import OF_LABELS, OF_PAIRS
 from hf_seq2seq.data.columns.finding import cell
 from hf_seq2seq.data.columns.headers import Header
 from hf_seq2seq.data.columns.templates import template_columns
@@ -40,7 +41,7 @@ from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
 from hf_seq2seq.objectives import loss_options
 from hf_seq2seq.objectives.candidates import CandidateOptions
 from hf_seq2seq.run_configs import HandBuiltStart
-from hf_seq2seq.saved.run_settings import OF_LABELS, OF_PAIRS, RUN_FILE, UNBOUNDED, read_run, search_of
+from hf_seq2seq.saved.run_settings import RUN_FILE, UNBOUNDED, read_run, search_of
 from hf_seq2seq.sections import Choice, options, section_of
 from hf_seq2seq.tasks.open_conversations import (
     MEASURED,

@@ -7,7 +7,9 @@ proves the estimate wrong. The state includes the plan, so a resumed run continu
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -319,14 +321,18 @@ def _told(name: str, seconds: float) -> str:
 
 def describe_short(config: RunConfig, state: State) -> list[str]:
     """A line where a limit left a run much fewer steps than its rows ask for, with about the time for all of them."""
-    chosen = {choice.name: choice.value for choice in config.derived}
-    planned = chosen.get("max_steps") or round(chosen.get("num_train_epochs", 0) * state.steps_per_epoch)
+    planned = planned_steps({choice.name: choice.value for choice in config.derived}, state)
     spent = {name: meter["spent"] / meter["limit"] for name, meter in state.budget.items()}
     if not spent or state.stopped_early or not is_short(state, planned):
         return []
     name = max(spent, key=spent.__getitem__)
     enough = f"{math.ceil(time_for(state, name, planned) / 60)}m"
     return [f"{of_planned('the run', state, planned)}; give about {flag(name)} {enough}"]
+
+
+def planned_steps(options: Mapping[str, Any], state: State) -> int:
+    """The steps that options by flat name plan, or their epochs; 0 if they plan none."""
+    return options.get("max_steps") or round((options.get("num_train_epochs") or 0) * state.steps_per_epoch)
 
 
 def is_short(state: State, planned: int) -> bool:

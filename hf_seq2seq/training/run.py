@@ -160,11 +160,12 @@ def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) ->
     losses = "".join(f"{line}\n" for line in [*describe_losses(task.splits, task.tokenizers), *describe_reading(task)])
     kind = "process" if processes == 1 else "processes"
     on_cpu = task.model.device.type == "cpu"
+    unused = describe_unused(task)
     mixed = [f"an epoch has {describe_mixture(task.mixture)}\n"] if task.mixture else []
     print(
         f"{task.recipe}: {parameters:,} parameters{share} train; rows: {rows}; {losses}",
-        *(f"columns: {line}\n" for line in describe_found(task)),
-        *(f"columns that are not read: {line}\n" for line in describe_unused(task)),
+        *(f"columns: {line}\n" for line in describe_found(task, unused)),
+        *(f"columns that are not read: {line}\n" for line in unused),
         *(f"  {line}\n" for line in describe_briefly(task.config)),
         *mixed,
         *(f"  {line}\n" for line in task.training_rows.describe()),

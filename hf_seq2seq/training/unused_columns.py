@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_seq2seq.configs import PairData
+from hf_seq2seq.data.columns.conventions import OF_SIDES
 from hf_seq2seq.sections import flag, section_of
 
 if TYPE_CHECKING:
     from hf_seq2seq.task import Task
 
-NAMING = ("source_column", "target_column", "context_column", "source_template", "source_lang", "target_lang")
-"""Options that name a column of source or target."""
 SHOWN = 10
 """Maximum number of columns in a line."""
 
@@ -27,10 +26,15 @@ def describe_unused(task: "Task") -> list[str]:
     return [f"{listed}; if they name languages, give {' '.join(flags[:2])}" if flags else listed]
 
 
-def describe_found(task: "Task") -> list[str]:
-    """A line that names the columns of source and target, where no flag named any and the file has others, too."""
+def describe_found(task: "Task", unused: list[str]) -> list[str]:
+    """A line that names the columns of source and target, where no flag named any and the file has others, too.
+
+    Args:
+        task: the task.
+        unused: what `describe_unused` says of it.
+    """
     data = section_of(task.config, PairData)
-    if data is None or any(getattr(data, name) for name in NAMING) or not describe_unused(task):
+    if data is None or not unused or any(getattr(data, name) for name in OF_SIDES):
         return []
     return [", ".join(f"{role}: {column}" for role, column in task.columns.items())]
 

@@ -14,7 +14,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import new_folder
 from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
 from hf_seq2seq.sections import flag
-from hf_seq2seq.training.budget import is_short, of_planned, time_for
+from hf_seq2seq.training.budget import is_short, of_planned, planned_steps, time_for
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.state import State
 from hf_seq2seq.tuning.auto_config import Data
@@ -157,7 +157,7 @@ def tell_short(chosen: Chosen, request: SearchRequest) -> None:
     if budget is None or not checkpoints or {"max_steps", "num_train_epochs"} & request.values.keys():
         return
     state = State.load(checkpoints[-1])
-    planned = chosen.base.get("max_steps") or round((chosen.base.get("num_train_epochs") or 0) * state.steps_per_epoch)
+    planned = planned_steps(chosen.base, state)
     if state.stopped_early or not is_short(state, planned):
         return
     tell(

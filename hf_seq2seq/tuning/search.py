@@ -336,9 +336,11 @@ class _Search:
         first = self.folder / f"final-{chosen.folder.name}"
         runs = [first, *sorted(self.folder.glob(f"{first.name}-*"))]
         given = self.study.noted(f"limit of {runs[-1].name}") or math.inf
-        if progress_of(runs[-1], self.request.goal).finished and seconds >= LONGER * given:
+        is_new = not progress_of(runs[-1], self.request.goal).finished
+        if not is_new and seconds >= LONGER * given:
             runs.append(self.folder / f"{first.name}-{len(runs) + 1}")
-        if room is not None and not progress_of(runs[-1], self.request.goal).finished:
+            is_new = True
+        if is_new and room is not None:
             self.study.note(f"limit of {runs[-1].name}", room)
         for run in runs:
             before, name = self.time.used, f"seconds of {run.name}"

@@ -171,7 +171,7 @@ class Study:
         """The trial that is to run: one that a killed search left, or a new one; None where there is no further one."""
         states = self._optuna.trial.TrialState
         for frozen in self._study.get_trials(deepcopy=False, states=[states.RUNNING]):
-            trial = self._optuna.trial.Trial(self._study, frozen._trial_id)  # as Optuna itself takes one up again
+            trial = self._taken_up(frozen)
             if trial.user_attrs.get("starts", 0) < STARTS and "run" in trial.user_attrs:
                 return self._started(trial)
             self.tell(trial, FAILED, f"ended {STARTS} times without a word: killed, as where memory runs out")
@@ -219,6 +219,10 @@ class Study:
         short = [record for record in self.records() if record.recipe == recipe and record.needed is not None]
         return [size for record in short if (size := size_of(record.settings))]
 
+    def _taken_up(self, frozen: Any) -> Any:
+        """A trial that can be changed, made of a record of Optuna's as it does itself."""
+        return self._optuna.trial.Trial(self._study, frozen._trial_id)
+
     def _started(self, trial: Any) -> Any:
         trial.set_user_attr("starts", trial.user_attrs.get("starts", 0) + 1)
         return trial
@@ -229,8 +233,7 @@ class Study:
 
     def note_left(self, record: TrialRecord, **known: Any) -> None:
         """Keeps the score of a trial that was left in progress; `known` as in `tell`."""
-        frozen = self._study.get_trials(deepcopy=False)[record.number]
-        trial = self._optuna.trial.Trial(self._study, frozen._trial_id)
+        trial = self._taken_up(self._study.get_trials(deepcopy=False)[record.number])
         for name, value in known.items():
             trial.set_user_attr(name, value)
 

@@ -28,4 +28,4 @@ def test_columns_that_were_guessed_among_others_are_told(
     (tmp_path / "train.tsv").write_text("\n".join(lines))
     values = {"train_file": str(tmp_path / "train.tsv"), "output_dir": str(tmp_path / "run"), "max_steps": 1}
     task = rnn.prepare(build(rnn.Config, values | {"tokenizer_type": "char", "hidden_size": 8} | options))
-    assert (describe_found(task), describe_unused(task)) == (found, unused)
+    assert (describe_found(task, describe_unused(task)), describe_unused(task)) == (found, unused)

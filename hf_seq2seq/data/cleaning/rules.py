@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from hf_seq2seq.data.cells import NANS
+from hf_seq2seq.data.cells import NANS, SEVERAL_WORDS
 from hf_seq2seq.data.cleaning.encodings import broken_part
 from hf_seq2seq.data.cleaning.languages import Identify, language_code, language_identifier
 from hf_seq2seq.data.cleaning.normal_form import hash_of
@@ -16,7 +16,6 @@ from hf_seq2seq.data.cleaning.scripts import script_words, share_in_script
 from hf_seq2seq.data.tokenizers.unicode_text import IDEOGRAMS, character_class, is_blank
 from hf_seq2seq.errors import InputError
 
-_SPACED = re.compile(r"\S\s+\S")
 _IDEOGRAM = re.compile(f"[{character_class(IDEOGRAMS)}]")
 
 
@@ -58,7 +57,7 @@ def empty(spaced: frozenset[str] = frozenset()) -> Rule:
 def are_spaced(texts: Iterable[str]) -> bool:
     """Whether at least half of the texts have several words, so that `nan` stands for a missing one, as in training."""
     there = [text for text in texts if text.strip() not in NANS]
-    return bool(there) and 2 * sum(_SPACED.search(text) is not None for text in there) >= len(there)
+    return bool(there) and 2 * sum(re.search(SEVERAL_WORDS, text) is not None for text in there) >= len(there)
 
 
 def broken_encoding(pair: Pair) -> str | None:

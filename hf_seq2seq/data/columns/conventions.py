@@ -3,6 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+OF_SIDES = ("source_column", "target_column", "context_column", "source_template", "source_lang", "target_lang")
+OF_PAIRS = (*OF_SIDES, "source_lang_column", "target_lang_column")
+OF_LABELS = ("text_column", "text_pair_column", "label_column")
+"""Options that say what is read of a row: of source and target, of pairs with all, and of labels."""
 MESSAGE_COLUMNS = ("messages", "conversations", "conversation")
 """Of columns of messages."""
 PAIRS = (
