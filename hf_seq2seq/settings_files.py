@@ -149,7 +149,7 @@ def check_size(value: Any, place: str) -> None:
         waiting += inner
         count += len(inner)
         if count > MOST_VALUES:
-            raise InputError(f"{place}: stands for more than {MOST_VALUES:,} values")
+            raise InputError(f"{place}: expands to more than {MOST_VALUES:,} values")
 
 
 def read_yaml_object(path: str | Path) -> dict[str, Any]:

@@ -485,7 +485,7 @@ def test_a_model_that_goes_on_from_a_run_reads_rows_as_that_did(
     assert read(source_prefix="") == ("spoken", "spelt", "")
     assert not caplog.records
     assert read(train_file=rows["train_file"]) == (None, None, "say: ")
-    assert "has no column 'spoken', 'spelt', which the model's earlier run read" in caplog.text
+    assert "has no column 'spoken', 'spelt', which the start model's run used" in caplog.text
 
 
 def test_a_vocabulary_of_the_least_size_is_told_so() -> None:

@@ -116,7 +116,7 @@ def check_direction(
     known = card_languages(Path(model)) if not (reads or writes) else []
     if not (reads or writes or known) and (source or target):
         logger.warning(
-            "%s: does not say what it translates; it must read %s and write %s: see whether the first pairs are right",
+            "%s: its languages are not known; it must translate %s to %s, so check the first pairs",
             *(model, target or "the target side", source or "the source side"),
         )
     for side, code in (("source", source), ("target", target)):

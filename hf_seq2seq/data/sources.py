@@ -88,7 +88,7 @@ def load_splits(
         if percentage:
             splits["train"], splits["validation"] = _held_out(splits, percentage, classes)
     elif "train" in splits and sources.validation_split_percentage:
-        logger.warning("--validation-split-percentage: no effect beside other validation rows")
+        logger.warning("--validation-split-percentage: ignored, because validation rows are given")
     return _all_capped(splits, sources, classes)
 
 

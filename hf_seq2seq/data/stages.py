@@ -235,7 +235,7 @@ class StageRows(TrainingRows):
             )
             names = "".join(f"; {modifier.name} {modifier.probability:g}" for modifier in stage.modifiers)
             lines.append(f"stage {stage.name}: {steps:,} steps: {sets}{names}")
-        return lines if self.end else [*lines[:-1], f"{lines[-1]}; goes on until the run ends"]
+        return lines if self.end else [*lines[:-1], f"{lines[-1]}; continues until the end of the run"]
 
 
 def _too_short(stage: Stage, sizes: dict[str, int]) -> str:

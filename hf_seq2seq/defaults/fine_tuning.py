@@ -54,7 +54,7 @@ def start_search_choices(search: Mapping[str, Any]) -> Iterator[Choice]:
         search: flags of `Decoding`.
     """
     for name, value in search.items():
-        yield Choice(name, value, "as the model that it starts from writes")
+        yield Choice(name, value, "as in the start model's settings")
     if search.get("num_beams", 1) > 1:
         yield Choice("eval_beams", 1, "evaluations during training are greedy", ("num_beams",))
 

@@ -79,7 +79,7 @@ def check_run_publication(config: RunConfig) -> None:
     given, hub = flatten(config), section_of(config, Hub) or Hub()
     check_card_options(hub)
     if not hub.push_to_hub and (idle := [name for name in hub.changed() if name not in OF_THE_CARD]):
-        logger.warning("%s: no effect without --push-to-hub", ", ".join(map(flag, idle)))
+        logger.warning("%s: ignored without --push-to-hub", ", ".join(map(flag, idle)))
     alone = (any(given.get(name) for name in ("lora_r", "ia3", "prompt_tokens"))) and not given.get("merge_adapter")
     base = given.get("model_name_or_path")
     if given.get("push_to_hub") and alone and base and Path(base).expanduser().is_dir():

@@ -75,7 +75,7 @@ class Analysis:
                 found.append("how many points better the score would be without one fault, with an interval:")
             found += map(_line, lines)
             if lines and lines[0]["gain"] is not None:
-                found.append(f"against the first of them: {lines[0]['remedy']}")
+                found.append(f"to reduce the first of these: {lines[0]['remedy']}")
             found += _failures(self.sections["failures"].numbers["rules"], self.sections["failures"].numbers["total"])
         if "classes" in self.sections:
             classes = self.sections["classes"]

@@ -114,7 +114,7 @@ def settle_start_rows(config: C) -> C:
         found = _fitting(found, data)
     if run.get("source_prefix"):
         found["source_prefix"] = run["source_prefix"]
-    return settle(config, [Choice(*each, "as in the run that the model goes on from") for each in found.items()])
+    return settle(config, [Choice(*each, "as in the run of the start model") for each in found.items()])
 
 
 def _fitting(found: dict[str, str], data: Sources) -> dict[str, str]:
@@ -129,7 +129,7 @@ def _fitting(found: dict[str, str], data: Sources) -> dict[str, str]:
     sample = list(islice(rows, SAMPLE_ROWS))
     absent = [name for name in named if all(cell(row, name) is None for row in sample)] if sample or "," in file else []
     if absent:
-        told = "%s: has no column %s, which the model's earlier run read; columns are found anew"
+        told = "%s: has no column %s, which the start model's run used; columns are detected again"
         logger.warning(told, file, ", ".join(map(repr, absent)))
     own = isinstance(data, PairData) and sample and language_columns(list(sample[0]), data)
     left_out = (columns if absent else set()) | ({"source_lang", "target_lang"} if own else set())

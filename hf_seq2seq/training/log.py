@@ -74,7 +74,7 @@ class StepLog:
         if self._total is not None:
             per_step = (now - self._started) / (self._state.global_step - self._first_step)
             left = f"  {_clock(per_step * (self._total - self._state.global_step))} left"
-            left += " by the clock" * ("max_cpu_time" in self._state.budget)  # whose plan is told in CPU time
+            left += " (wall clock)" * ("max_cpu_time" in self._state.budget)  # whose plan is told in CPU time
         figures = figures or {}
         own = "".join(f"  {name} {value:.4g}" for name, value in figures.items())
         text = f"loss {loss:.4f}{own}  rate {learning_rate:.2e}  {speed:,.0f} tokens/s{left}"

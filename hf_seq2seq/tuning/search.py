@@ -148,7 +148,7 @@ class _Search:
                 break
             record = self._try(trial)
             if record.state == RUNNING:
-                tell(f"{record.folder}  {record.reason}; it is started again")
+                tell(f"{record.folder}  {record.reason}; restarting it")
                 continue
             tell(line_of(record, self.request.goal))
             self.time.note()
@@ -201,7 +201,7 @@ class _Search:
             return dataclasses.replace(record, reason=ending.reason)
         if os.strerror(errno.ENOSPC) in ending.reason:
             self.study.leave(trial)
-            raise InputError(f"{self.folder}: {ending.reason}; with room on the disk the same command goes on")
+            raise InputError(f"{self.folder}: {ending.reason}; free some space and run the same command again")
         budget, needed = self.request.budget, needed_seconds(ending.reason)
         if budget is not None and needed is not None:
             if self.time.used + needed > budget.search:

@@ -285,4 +285,4 @@ def test_matching_languages_are_taken(caplog: pytest.LogCaptureFixture) -> None:
     check_direction("model", {}, {"source": None, "target": None}, "mono.de")
     assert not caplog.records
     check_direction("model", {}, {"source": "de", "target": "en"}, "mono.de")
-    assert "model: does not say what it translates; it must read en and write de: see whether" in caplog.text
+    assert "model: its languages are not known; it must translate en to de, so check the first pairs" in caplog.text

@@ -103,7 +103,7 @@ def test_no_row_is_held_out_where_there_are_validation_rows(write, caplog):
     path = write("a.csv", csv(list("ab")))
     splits = load_splits(Sources(train_file=path, validation_file=path, validation_split_percentage=50))
     assert [len(rows) for rows in splits.values()] == [2, 2]
-    assert "--validation-split-percentage: no effect beside other validation rows" in caplog.text
+    assert "--validation-split-percentage: ignored, because validation rows are given" in caplog.text
 
 
 def test_repeats_cannot_leak_into_the_held_out_rows(write):

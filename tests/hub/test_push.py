@@ -243,7 +243,7 @@ def test_options_of_publishing_have_no_effect_without_it(caplog: pytest.LogCaptu
     hub = Hub(hub_model_id="me/run", hub_private_repo=True, license="mit")
     check_run_publication(bart.Config(hub=hub))
     assert [record.getMessage() for record in caplog.records] == [
-        "--hub-model-id, --hub-private-repo: no effect without --push-to-hub"
+        "--hub-model-id, --hub-private-repo: ignored without --push-to-hub"
     ]
     caplog.clear()
     for other in (replace(hub, push_to_hub=True), Hub(license="mit")):

@@ -195,7 +195,7 @@ def test_the_summary_says_what_to_do_about_the_first_fault(recurrent: Path, tmp_
     found = hf_seq2seq.load(recurrent).analyze(output_dir=tmp_path, **FLAGS | {"test_file": rows, "beam_rows": 0})
     worst = next(line for line in found.sections["ledger"].numbers["lines"] if line["rows"])
     assert (worst["gain"] or 0) > 0
-    assert f"against the first of them: {worst['remedy']}" in found.summary()
+    assert f"to reduce the first of these: {worst['remedy']}" in found.summary()
 
 
 def test_without_references_the_unsupervised_parts_are_left(recurrent: Path, tmp_path: Path) -> None:

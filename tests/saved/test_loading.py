@@ -161,7 +161,7 @@ def test_a_name_on_the_hub_while_offline() -> None:
         (lambda f: [p.unlink() for p in f.glob("tokenizer*")], "contains a model, but no tokenizer"),
         (lambda f: rewrite(f / "config.json", d_ff=48), "the weights do not fit"),
         (lambda f: (f / "run.yaml").write_text("a: [1"), "run.yaml:1: not YAML"),
-        (lambda f: (f / "run.yaml").write_text(ALIASES), "run.yaml: stands for more than 1,000,000 values"),
+        (lambda f: (f / "run.yaml").write_text(ALIASES), "run.yaml: expands to more than 1,000,000 values"),
         (lambda f: (f / "run.yaml").write_text("- 1"), "run.yaml: needs lines such as"),
     ],
 )

@@ -121,7 +121,7 @@ def test_a_run_of_limited_time_ends_with_its_stages_unless_the_last_has_no_end(m
     def most_steps(folder: str, **options: Any) -> tuple[int, bool]:
         task = make(**options)
         Path(folder).mkdir()
-        told = task.training_rows.describe()[-1].endswith("; goes on until the run ends")
+        told = task.training_rows.describe()[-1].endswith("; continues until the end of the run")
         return Loop(task, Accelerator(cpu=True), Path(folder)).state.max_steps, told
 
     assert most_steps("limited", max_time="1h") == most_steps("unlimited")

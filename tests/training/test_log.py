@@ -77,7 +77,7 @@ def test_time_left_is_told_apart_from_a_limit_of_cpu_time(
     steps = StepLog(Processes(), tmp_path, state)  # type: ignore[arg-type]
     clock.now, state.global_step = 4.0, 2
     steps.training(loss=2.0, learning_rate=1e-3, grad_norm=0.5, tokens=200)
-    assert capsys.readouterr().err.endswith("50 tokens/s  0:16 left by the clock\n")
+    assert capsys.readouterr().err.endswith("50 tokens/s  0:16 left (wall clock)\n")
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (61, "1:01"), (3599.6, "1:00:00"), (36_605, "10:10:05")])

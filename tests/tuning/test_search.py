@@ -203,7 +203,7 @@ def test_a_trial_that_is_killed_is_started_again_a_few_times(trainer, tmp_path, 
         "final": "complete", "000-rnn": "complete", "001-rnn": "failed", "002-rnn": ""
     }  # fmt: skip
     told = capsys.readouterr().err
-    assert told.count("000-rnn  ended by SIGKILL, as where memory runs out; it is started again\n") == 1
+    assert told.count("000-rnn  ended by SIGKILL, as where memory runs out; restarting it\n") == 1
     assert told.count("001-rnn  ended by SIGKILL") == 3
 
 
@@ -217,7 +217,7 @@ def test_a_full_disk_ends_a_search_that_goes_on_when_there_is_room(trainer, tmp_
     full = True
     monkeypatch.setattr(searching, "TrainServer", type("Full", (Trainer,), {"poll": poll}))
     for _ in range(5):
-        with pytest.raises(InputError, match="No space left on device; with room on the disk the same command goes"):
+        with pytest.raises(InputError, match="No space left on device; free some space and run the same command again"):
             searching.search(request(tmp_path, [2, 5]))
     full = False
     found = searching.search(request(tmp_path, [2, 5]))

@@ -227,7 +227,7 @@ def sides_of_files(
         if columns and {*columns} <= {*names}:
             own = replace(data, source_column=columns[0], target_column=columns[1])
         elif absent := [name for name in (data.source_column, data.target_column) if name and name not in names]:
-            logger.warning("%s: has no column %s; its columns are found anew", file, ", ".join(map(repr, absent)))
+            logger.warning("%s: has no column %s; its columns are detected again", file, ", ".join(map(repr, absent)))
             own = replace(data, source_column=None, target_column=None)
         pairs = _with_columns(rows, own, file)
         for row in pairs.rows:
