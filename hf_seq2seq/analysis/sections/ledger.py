@@ -188,7 +188,8 @@ def faults(record: Record) -> list[Fault]:
             "exposure",
             "where the reference loses more after the output's prefix than after its own, the model's best token after "
             "each of the reference's prefixes, an upper bound",
-            "train with --loss-type scheduled_sampling --loss-args schedule=linear,minimum=0.75, or minimum_risk; a larger --num-beams",
+            "train with --loss-type scheduled_sampling --loss-args schedule=linear,minimum=0.75, or minimum_risk; "
+            "a larger --num-beams",
         ),
     ]
     return [
